@@ -1,0 +1,98 @@
+package v1alpha1
+
+// Condition types. Each object carries those that its own documentation names.
+const (
+	// ConditionReady has positive polarity and is on every kind: True when the object does what its spec says.
+	// Ready=False alone means that work is in progress; together with Stalled=True a person has to help.
+	ConditionReady = "Ready"
+
+	// ConditionAccepted has positive polarity and is on policies: True when the spec compiles and stays within the
+	// bounds of its namespace. An Allow that is not accepted grants nothing; a Deny that is not accepted denies within
+	// its whole reach.
+	ConditionAccepted = "Accepted"
+
+	// ConditionPublished has positive polarity and is on SigningKeys: True when the public keys are in the ConfigMap.
+	ConditionPublished = "Published"
+
+	// ConditionStalled has negative polarity and is present only while True: nothing will change until a person
+	// changes something. kstatus reports such an object as failed.
+	ConditionStalled = "Stalled"
+)
+
+// Reasons of Accepted and Ready on policies.
+const (
+	// ReasonAccepted says that the policy compiled (Accepted=True).
+	ReasonAccepted = "Accepted"
+	// ReasonInForce says that the policy is what servers decide by (Ready=True).
+	ReasonInForce = "InForce"
+	// ReasonOutsideNamespace says that a namespaced policy speaks of something that its namespace does not own.
+	ReasonOutsideNamespace = "OutsideNamespace"
+	// ReasonInvalidName says that a name does not follow the grammar of its rule's type.
+	ReasonInvalidName = "InvalidName"
+	// ReasonInvalidAction says that a rule has an action that its type does not know.
+	ReasonInvalidAction = "InvalidAction"
+	// ReasonInvalidSubject says that a subject can never be met, or may not be given this.
+	ReasonInvalidSubject = "InvalidSubject"
+	// ReasonInvalidCondition says that something in `when` does not parse.
+	ReasonInvalidCondition = "InvalidCondition"
+	// ReasonInvalidExpression says that `when.expression` does not compile or may cost too much.
+	ReasonInvalidExpression = "InvalidExpression"
+	// ReasonInvalidClaim says that a claim has a registered name or a value past its bounds.
+	ReasonInvalidClaim = "InvalidClaim"
+	// ReasonInvalidLifetime says that a duration does not parse or lies outside its bounds.
+	ReasonInvalidLifetime = "InvalidLifetime"
+)
+
+// Reasons of Ready, Published and Stalled on SigningKeys.
+const (
+	// ReasonSigning says that an Active key signs (Ready=True).
+	ReasonSigning = "Signing"
+	// ReasonPublished says that the ConfigMap holds the public keys (Published=True).
+	ReasonPublished = "Published"
+	// ReasonAudienceTaken says that an older SigningKey holds one of the audiences.
+	ReasonAudienceTaken = "AudienceTaken"
+	// ReasonNameTaken says that a ConfigMap or Secret of the needed name exists and is not ours.
+	ReasonNameTaken = "NameTaken"
+	// ReasonInvalidSpec says that fields of the spec contradict each other.
+	ReasonInvalidSpec = "InvalidSpec"
+	// ReasonPublishAheadTooShort says that keys would sign before caching verifiers can know them.
+	ReasonPublishAheadTooShort = "PublishAheadTooShort"
+	// ReasonInvalidSecret says that a Secret of ours does not hold what it must.
+	ReasonInvalidSecret = "InvalidSecret"
+	// ReasonPublishNamespaceNotAllowed says that a namespace in publish.namespaces gives the manager no right to write.
+	ReasonPublishNamespaceNotAllowed = "PublishNamespaceNotAllowed"
+	// ReasonPending says that work has begun and is not done.
+	ReasonPending = "Pending"
+)
+
+// Reasons of Ready and Stalled on IdentityProviders.
+const (
+	// ReasonServing says that the provider is able to say who asks (Ready=True).
+	ReasonServing = "Serving"
+	// ReasonSecretNotFound says that the Secret does not exist.
+	ReasonSecretNotFound = "SecretNotFound"
+	// ReasonSecretNotLabelled says that the Secret lacks the label tokenwright.dev/watch, without which nobody reads it.
+	ReasonSecretNotLabelled = "SecretNotLabelled"
+	// ReasonKeyNotFound says that the Secret lacks the key that the spec names.
+	ReasonKeyNotFound = "KeyNotFound"
+	// ReasonInvalidEntry says that lines of the file cannot be used; the others are.
+	ReasonInvalidEntry = "InvalidEntry"
+	// ReasonPrefixTaken says that an older provider has the same prefix, or one that makes names ambiguous.
+	ReasonPrefixTaken = "PrefixTaken"
+)
+
+// Labels and annotations.
+const (
+	// LabelWatch must be on a Secret that an IdentityProvider names: the caches hold no other.
+	LabelWatch = "tokenwright.dev/watch"
+	// LabelSigningKey is on what a SigningKey owns; its value is the SigningKey's name.
+	LabelSigningKey = "tokenwright.dev/signing-key"
+	// AnnotationRotate asks for one rotation: any new value is one request.
+	AnnotationRotate = "tokenwright.dev/rotate"
+	// AnnotationRotateCA asks for a new certificate authority: any new value is one request.
+	AnnotationRotateCA = "tokenwright.dev/rotate-ca"
+	// AnnotationActivate names, in mode Manual, the standby that shall sign now.
+	AnnotationActivate = "tokenwright.dev/activate"
+	// AnnotationGeneration is on the ConfigMap: the generation of the key set that it holds.
+	AnnotationGeneration = "tokenwright.dev/key-set-generation"
+)
