@@ -56,17 +56,34 @@ func Scheme() *apiruntime.Scheme {
 	return scheme
 }
 
+// Options change how a control plane is started; the zero value is what tests want.
+type Options struct {
+	// CertDir keeps the certificates and the keys of ServiceAccount tokens, so that the API server can be stopped and
+	// started again as the same one. Empty means a temporary folder that StopAPIServer loses.
+	CertDir string
+	// WithoutCRDs leaves the CRDs to whoever installs the chart.
+	WithoutCRDs bool
+}
+
 // Start starts etcd and an API server, and installs the CRDs. Stop must be called.
-func Start() (*Plane, error) {
+func Start() (*Plane, error) { return StartWith(Options{}) }
+
+// StartWith starts etcd and an API server. Stop must be called.
+func StartWith(o Options) (*Plane, error) {
 	if _, err := os.Stat(filepath.Join(Binaries(), "kube-apiserver")); err != nil {
 		return nil, fmt.Errorf("no control plane in %s: run `make control-plane`, or set KUBEBUILDER_ASSETS: %w", Binaries(), err)
 	}
 	env := &envtest.Environment{
-		Scheme:                Scheme(),
-		CRDDirectoryPaths:     []string{filepath.Join(Root(), "config", "crd", "bases")},
-		ErrorIfCRDPathMissing: true,
-		BinaryAssetsDirectory: Binaries(),
+		Scheme:                   Scheme(),
+		BinaryAssetsDirectory:    Binaries(),
+		ControlPlaneStartTimeout: time.Minute,
+		ControlPlaneStopTimeout:  time.Minute,
 	}
+	if !o.WithoutCRDs {
+		env.CRDDirectoryPaths = []string{filepath.Join(Root(), "config", "crd", "bases")}
+		env.ErrorIfCRDPathMissing = true
+	}
+	env.ControlPlane.GetAPIServer().CertDir = o.CertDir
 	config, err := env.Start()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the control plane: %w", err), env.Stop())
@@ -80,6 +97,12 @@ func Start() (*Plane, error) {
 
 // Stop stops the API server and etcd and removes their data.
 func (p *Plane) Stop() error { return p.Environment.Stop() }
+
+// StopAPIServer stops the API server and leaves etcd running.
+func (p *Plane) StopAPIServer() error { return p.Environment.ControlPlane.GetAPIServer().Stop() }
+
+// StartAPIServer starts a stopped API server again, at the same address. It needs Options.CertDir.
+func (p *Plane) StartAPIServer() error { return p.Environment.ControlPlane.GetAPIServer().Start() }
 
 // CreateNamespace creates a namespace, or does nothing if it exists.
 func (p *Plane) CreateNamespace(ctx context.Context, name string, labels map[string]string) error {

@@ -1,0 +1,121 @@
+# What developers and CI run. `make help` lists the targets. Everything that is built lands in bin/ and is rebuilt only
+# when its pinned versions change; the Go toolchain, make and git are all that is needed (the race detector wants gcc).
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+IMAGE ?= ghcr.io/tokenwright/tokenwright:$(VERSION)
+FUZZTIME ?= 20s
+
+KUBE_VERSION := $(shell sed -n 's|^\tk8s.io/kubernetes ||p' hack/kube/go.mod)
+KUBE_MAJOR_MINOR := $(subst ., ,$(patsubst v%,%,$(KUBE_VERSION)))
+KUBE_STAMP := k8s.io/component-base/version
+KUBE_LDFLAGS := -s -w -X $(KUBE_STAMP).gitVersion=$(KUBE_VERSION) \
+	-X $(KUBE_STAMP).gitMajor=$(word 1,$(KUBE_MAJOR_MINOR)) -X $(KUBE_STAMP).gitMinor=$(word 2,$(KUBE_MAJOR_MINOR))
+
+CONTROL_PLANE := bin/k8s/kube-apiserver
+REGISTRY := bin/registry/registry
+TOOLS := bin/tools
+
+##@ General
+
+.PHONY: help
+help: ## Show this help.
+	@awk 'BEGIN {FS = ":.*##"; printf "Usage: make \033[36m<target>\033[0m\n"} \
+		/^[a-zA-Z_-]+:.*?##/ { printf "  \033[36m%-16s\033[0m %s\n", $$1, $$2 } \
+		/^##@/ { printf "\n\033[1m%s\033[0m\n", substr($$0, 5) }' $(MAKEFILE_LIST)
+
+##@ Use
+
+.PHONY: demo
+demo: build control-plane registry $(TOOLS)/helm ## Show the main job on a real API server, registry and client (KEEP=1: leave it running).
+	@go build -o bin/demo ./hack/demo
+	@bin/demo $(if $(KEEP),--keep)
+
+.PHONY: build
+build: ## Build bin/tokenwright.
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/tokenwright/tokenwright/cmd.version=$(VERSION)' -o bin/tokenwright .
+
+.PHONY: image
+image: ## Build the container image (needs a container engine).
+	docker build --build-arg VERSION=$(VERSION) -t $(IMAGE) .
+
+##@ Check
+
+.PHONY: test
+test: control-plane test-tools ## Run the unit tests and those on a real API server, with the race detector.
+	@go test -race -timeout 15m ./...
+
+.PHONY: test-unit
+test-unit: ## Run the tests of the pure packages only: seconds, no API server.
+	@go test ./tokenserver/caller/... ./tokenserver/scope/... ./tokenserver/policy/... ./tokenserver/keyring/... \
+		./tokenserver/token/... ./tokenserver/provider/...
+
+.PHONY: lint
+lint: $(TOOLS)/golangci-lint $(TOOLS)/golangci-lint-kube-api-linter ## Run the linters.
+	@$(TOOLS)/golangci-lint run ./...
+	@$(TOOLS)/golangci-lint-kube-api-linter run --config .golangci-kal.yml ./api/...
+
+.PHONY: verify
+verify: $(TOOLS)/controller-gen control-plane ## Check that generated files are current, modules are tidy and imports keep their direction.
+	@hack/verify.sh
+	@go test ./test/imports/...
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for FUZZTIME.
+	@hack/fuzz.sh $(FUZZTIME)
+
+##@ Develop
+
+.PHONY: generate
+generate: $(TOOLS)/controller-gen ## Regenerate deep copies, apply configurations, CRDs, RBAC and their copies in the chart.
+	@hack/generate.sh
+
+.PHONY: fmt
+fmt: ## Format the Go code.
+	@gofmt -w $$(git ls-files '*.go')
+
+.PHONY: clean
+clean: ## Remove what was built.
+	@rm -rf bin
+
+##@ Tools
+
+.PHONY: control-plane
+control-plane: $(CONTROL_PLANE) ## Build etcd, kube-apiserver and kubectl from source (about 4 minutes the first time).
+
+$(CONTROL_PLANE): hack/kube/go.mod hack/kube/go.sum
+ifndef KUBEBUILDER_ASSETS
+	@echo "Building the control plane $(KUBE_VERSION), once"
+	@mkdir -p bin/k8s
+	@cd hack/kube && go build -trimpath -ldflags '$(KUBE_LDFLAGS)' -o ../../bin/k8s/ \
+		k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl go.etcd.io/etcd/server/v3
+	@mv bin/k8s/server bin/k8s/etcd
+	@touch $@
+endif
+
+.PHONY: registry
+registry: $(REGISTRY) ## Build the registry and the client of the demo from source.
+
+$(REGISTRY): hack/registry/go.mod hack/registry/go.sum
+	@echo "Building distribution's registry and crane, once"
+	@mkdir -p bin/registry
+	@cd hack/registry && go build -trimpath -ldflags '-s -w' -o ../../bin/registry/ \
+		github.com/distribution/distribution/v3/cmd/registry github.com/google/go-containerregistry/cmd/crane
+	@touch $@
+
+.PHONY: test-tools
+test-tools: $(TOOLS)/helm $(TOOLS)/controller-gen
+
+TOOL_controller-gen := sigs.k8s.io/controller-tools/cmd/controller-gen
+TOOL_golangci-lint := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+TOOL_golangci-lint-kube-api-linter := sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+TOOL_helm := helm.sh/helm/v3/cmd/helm
+
+$(TOOLS)/%: hack/tools/go.mod hack/tools/go.sum
+	@echo "Building $*, once"
+	@mkdir -p $(TOOLS)
+	@go build -modfile=hack/tools/go.mod -trimpath -ldflags '-s -w' -o $@ $(TOOL_$*)
+	@touch $@

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/tokenwright/tokenwright/test/controlplane"
+)
+
+// keepRunning says how to reach what runs, writes bin/demo.env for scripts, and waits for Ctrl-C.
+func (d *demo) keepRunning(ctx context.Context) (err error) {
+	env := filepath.Join(controlplane.Root(), "bin", "demo.env")
+	if err := os.WriteFile(env, []byte(d.environment()), 0o600); err != nil {
+		return fmt.Errorf("write bin/demo.env: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.Remove(env)) }()
+	fmt.Fprintf(d.out, `
+All of it runs on; Ctrl-C stops it. For scripts: . bin/demo.env
+
+  kubeconfig   %s
+  servers      %s  %s  (clients use %s)
+  registry     %s
+
+Three commands to try:
+
+  . bin/demo.env; bin/k8s/kubectl get tokenwright --all-namespaces
+  . bin/demo.env; curl -su "alice:$ALICE_PASSWORD" "$SERVER_URL/token?service=%s&scope=repository:team-a/app:pull"
+  . bin/demo.env; bin/registry/crane manifest --insecure "$REGISTRY/public/hello:v1"
+`, d.cluster.kubeconfig, d.urls[0], d.urls[1], d.issuer, d.registry, audience)
+	<-ctx.Done()
+	fmt.Fprintln(d.out, "\nStopping.")
+	return nil
+}
+
+// environment is bin/demo.env: assignments that a POSIX shell can source.
+func (d *demo) environment() string {
+	var b strings.Builder
+	for _, v := range [][2]string{
+		{"KUBECONFIG", d.cluster.kubeconfig},
+		{"SERVER_URL", d.urls[0]},
+		{"SERVER_URL_2", d.urls[1]},
+		{"REGISTRY", d.registry},
+		{"NAMESPACE", systemNamespace},
+		{"ALICE_PASSWORD", d.passwords["alice"]},
+	} {
+		fmt.Fprintf(&b, "export %s='%s'\n", v[0], v[1])
+	}
+	return b.String()
+}

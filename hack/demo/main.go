@@ -1,0 +1,88 @@
+// Command demo shows Tokenwright's main job on real input: it starts etcd and an API server, installs the chart's
+// objects, runs the manager and two servers under their own ServiceAccounts' rights, starts a stock registry, and drives
+// a stock client through it. It exits with 0 only if every step holds.
+//
+// It owns the scenario and the processes; what is installed comes from charts/tokenwright and config/samples.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/go-logr/logr"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+func main() {
+	keep := flag.Bool("keep", false, "leave everything running at the end, until Ctrl-C")
+	flag.Parse()
+	ctrllog.SetLogger(logr.Discard())
+	if err := run(*keep); err != nil {
+		fmt.Fprintln(os.Stderr, "\nThe demo failed:", err)
+		os.Exit(1)
+	}
+}
+
+func run(keep bool) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	dir, err := os.MkdirTemp("", "tokenwright-demo-")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	d := &demo{dir: dir, out: os.Stdout}
+	defer func() {
+		if err != nil {
+			d.printLogs(os.Stderr)
+		}
+		err = errors.Join(err, d.close())
+	}()
+	if err := d.setUp(ctx); err != nil {
+		return err
+	}
+	err = d.show(ctx)
+	if keep && ctx.Err() == nil {
+		err = errors.Join(err, d.keepRunning(ctx))
+	}
+	return err
+}
+
+// demo is all that runs.
+type demo struct {
+	dir string
+	out io.Writer
+
+	cluster  *cluster
+	front    *balancer
+	servers  [2]*process
+	urls     [2]string
+	registry string // host:port
+	issuer   string
+
+	processes []*process
+	passwords map[string]string
+	checks    int
+	failed    int
+}
+
+// close stops what runs, youngest first, and leaves nothing behind.
+func (d *demo) close() error {
+	var errs []error
+	for i := len(d.processes) - 1; i >= 0; i-- {
+		d.processes[i].stop()
+	}
+	if d.front != nil {
+		d.front.close()
+	}
+	if d.cluster != nil {
+		errs = append(errs, d.cluster.stop())
+	}
+	errs = append(errs, os.RemoveAll(d.dir))
+	return errors.Join(errs...)
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+const publisherPolicy = `
+apiVersion: tokenwright.dev/v1alpha1
+kind: ClusterAccessPolicy
+metadata: {name: publisher-pushes-public}
+spec:
+  subjects: [{kind: User, name: publisher}]
+  rules: [{type: repository, names: ["public/**"], actions: [pull, push]}]
+`
+
+const bobPolicy = `
+apiVersion: tokenwright.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: bob-pushes, namespace: team-b}
+spec:
+  subjects: [{kind: User, name: bob}]
+  rules: [{type: repository, names: ["team-b/**"], actions: [pull, push]}]
+`
+
+const greedyPolicy = `
+apiVersion: tokenwright.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: greedy, namespace: team-b}
+spec:
+  subjects: [{kind: User, name: bob}]
+  rules: [{type: repository, names: ["team-a/**"], actions: [pull, push]}]
+`
+
+const denyPolicy = `
+apiVersion: tokenwright.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: lock-alice-out, namespace: team-a}
+spec:
+  effect: Deny
+  subjects: [{kind: User, name: alice}, {kind: ServiceAccount, name: ci, namespace: team-a}]
+  rules: [{type: repository, names: ["team-a/**"], actions: ["*"]}]
+`
+
+// effectLimit is how soon after kubectl has returned a policy must decide.
+const effectLimit = time.Second
+
+func (d *demo) wrongPassword(ctx context.Context) error {
+	for _, server := range d.urls {
+		get, err := d.ask(ctx, server, "alice", "not-her-password", "team-a/app", "pull")
+		if err != nil {
+			return err
+		}
+		post, err := d.askByForm(ctx, server, "alice", "not-her-password", "team-a/app", "pull")
+		if err != nil {
+			return err
+		}
+		if get.Status != http.StatusUnauthorized || post.Status != http.StatusUnauthorized || get.Token+post.Token != "" {
+			return fmt.Errorf("GET was answered with %d, POST with %d", get.Status, post.Status)
+		}
+	}
+	return nil
+}
+
+// bobMay waits until both servers give bob the action, or both do not, and fails past the limit.
+func (d *demo) bobMay(ctx context.Context, repository, action string, want bool, limit time.Duration) error {
+	return eventually(ctx, limit, func() error {
+		for _, server := range d.urls {
+			a, err := d.ask(ctx, server, "bob", d.passwords["bob"], repository, action)
+			if err != nil {
+				return err
+			}
+			if got := a.may(repository, action); a.Status != http.StatusOK || got != want {
+				return fmt.Errorf("%s of %s is answered with status %d and granted=%t", action, repository, a.Status, got)
+			}
+		}
+		return nil
+	})
+}
+
+func (d *demo) policyTakesEffect(ctx context.Context) error {
+	bob, err := d.client("bob", "bob", d.passwords["bob"])
+	if err != nil {
+		return err
+	}
+	if err := d.bobMay(ctx, "team-b/app", "push", false, effectLimit); err != nil {
+		return err
+	}
+	if err := d.cluster.apply(ctx, bobPolicy); err != nil {
+		return err
+	}
+	if err := d.bobMay(ctx, "team-b/app", "push", true, effectLimit); err != nil {
+		return err
+	}
+	if err := bob.push(ctx, "team-b/app:v1"); err != nil {
+		return err
+	}
+	if _, err := d.cluster.kubectl(ctx, "delete", "accesspolicy", "bob-pushes", "--namespace=team-b"); err != nil {
+		return err
+	}
+	if err := d.bobMay(ctx, "team-b/app", "push", false, effectLimit); err != nil {
+		return err
+	}
+	return refused(bob.push(ctx, "team-b/app:v2"))
+}
+
+func (d *demo) policyTakesEffectAfterOutage(ctx context.Context) error {
+	// Informers back off while the API server is away: the first policy after an outage may wait for that.
+	if err := eventually(ctx, time.Minute, func() error { return d.cluster.apply(ctx, bobPolicy) }); err != nil {
+		return err
+	}
+	if err := d.bobMay(ctx, "team-b/app", "push", true, time.Minute); err != nil {
+		return err
+	}
+	_, err := d.cluster.kubectl(ctx, "delete", "accesspolicy", "bob-pushes", "--namespace=team-b")
+	return err
+}
+
+func (d *demo) refusedAtApply(ctx context.Context) error {
+	err := d.cluster.apply(ctx, greedyPolicy)
+	if err == nil {
+		return errors.New("it was admitted")
+	}
+	if !strings.Contains(err.Error(), "ValidatingAdmissionPolicy") || !strings.Contains(err.Error(), "team-b/") {
+		return fmt.Errorf("it was refused for another reason: %w", err)
+	}
+	return nil
+}
+
+func (d *demo) grantsNothing(ctx context.Context) (err error) {
+	binding := "validatingadmissionpolicybinding/tokenwright-accesspolicies"
+	saved, err := d.cluster.kubectl(ctx, "get", binding, "-o", "json", "--show-managed-fields=false")
+	if err != nil {
+		return err
+	}
+	if _, err := d.cluster.kubectl(ctx, "delete", binding); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.restoreBinding(ctx, saved)) }()
+	// The API server's own view of its admission policies lags a little.
+	if err := eventually(ctx, 30*time.Second, func() error { return d.cluster.apply(ctx, greedyPolicy) }); err != nil {
+		return err
+	}
+	if err := eventually(ctx, 10*time.Second, func() error {
+		reason, err := d.cluster.get(ctx, "team-b", "accesspolicy/greedy", `{.status.conditions[?(@.type=="Accepted")].status}/{.status.conditions[?(@.type=="Accepted")].reason}`)
+		if err == nil && reason != "False/OutsideNamespace" {
+			err = fmt.Errorf("Accepted is %q", reason)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	return d.bobMay(ctx, "team-a/app", "push", false, effectLimit)
+}
+
+func (d *demo) restoreBinding(ctx context.Context, saved string) error {
+	if _, err := d.cluster.kubectl(ctx, "delete", "accesspolicy", "greedy", "--namespace=team-b", "--ignore-not-found"); err != nil {
+		return err
+	}
+	if _, err := d.cluster.kubectlWith(ctx, saved, "create", "-f", "-"); err != nil {
+		return err
+	}
+	return eventually(ctx, 30*time.Second, func() error { return d.refusedAtApply(ctx) })
+}
+
+func (d *demo) tenantDeny(ctx context.Context, p people) (err error) {
+	if err := d.cluster.apply(ctx, denyPolicy); err != nil {
+		return err
+	}
+	defer func() {
+		_, deleteErr := d.cluster.kubectl(ctx, "delete", "accesspolicy", "lock-alice-out", "--namespace=team-a")
+		err = errors.Join(err, deleteErr)
+	}()
+	// The Deny is in force once it has taken away what the tenant itself gave to its ServiceAccount.
+	if err := eventually(ctx, 10*time.Second, func() error { return refused(p.robot.push(ctx, "team-a/ci:v2")) }); err != nil {
+		return err
+	}
+	return p.alice.push(ctx, "team-a/app:v2")
+}
+
+func (d *demo) impostorStaysOut(ctx context.Context) error {
+	for _, server := range d.urls {
+		a, err := d.askByForm(ctx, server, impostor, d.passwords[impostor], "team-a/app", "push")
+		if err != nil {
+			return err
+		}
+		if a.Status != http.StatusUnauthorized || a.Token != "" {
+			return fmt.Errorf("answered with %d", a.Status)
+		}
+	}
+	return nil
+}
