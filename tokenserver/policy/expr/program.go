@@ -1,0 +1,80 @@
+package expr
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/checker"
+	"k8s.io/apiserver/pkg/cel/library"
+)
+
+// Program is a compiled expression. It is immutable and safe for concurrent use.
+type Program struct {
+	program    cel.Program
+	usesAction bool
+}
+
+// MaxLength is the longest expression in bytes; the schema allows 1024 characters.
+const MaxLength = 4096
+
+// Compile compiles an expression. It fails if the expression is not CEL, does not yield a bool, or may cost more than
+// MaxStaticCost.
+func Compile(text string) (*Program, error) {
+	env, err := celEnvironment()
+	if err != nil {
+		return nil, err
+	}
+	if len(text) > MaxLength {
+		return nil, fmt.Errorf("must be at most %d bytes", MaxLength)
+	}
+	ast, issues := env.Compile(text)
+	if err := issues.Err(); err != nil {
+		return nil, fmt.Errorf("must be CEL: %w", err)
+	}
+	if !ast.OutputType().IsExactType(cel.BoolType) {
+		return nil, fmt.Errorf("must yield bool, not %s", ast.OutputType())
+	}
+	cost, err := env.EstimateCost(ast, &library.CostEstimator{SizeEstimator: sizes{}}, checker.PresenceTestHasCost(false))
+	if err != nil {
+		return nil, fmt.Errorf("estimating the cost: %w", err)
+	}
+	if cost.Max > MaxStaticCost {
+		return nil, fmt.Errorf("must cost at most %d by estimate, not %d: loop over less, or compare without regular expressions",
+			MaxStaticCost, cost.Max)
+	}
+	program, err := env.Program(ast, cel.CostLimit(MaxCost))
+	if err != nil {
+		return nil, fmt.Errorf("must be CEL: %w", err)
+	}
+	p := &Program{program: program}
+	for _, reference := range ast.NativeRep().ReferenceMap() {
+		p.usesAction = p.usesAction || reference.Name == varAction
+	}
+	return p, nil
+}
+
+// UsesAction says whether the answer may differ from action to action.
+func (p *Program) UsesAction() bool { return p.usesAction }
+
+var errNotBool = errors.New("expression did not yield bool")
+
+// Evaluate returns what the expression yields and what that cost, also when it fails. It fails if the expression does
+// (a key that is not there) or costs more than MaxCost.
+func (p *Program) Evaluate(in *Input) (result bool, cost uint64, err error) {
+	value, details, err := p.program.Eval(in)
+	cost = MaxCost
+	if details != nil {
+		if actual := details.ActualCost(); actual != nil {
+			cost = *actual
+		}
+	}
+	if err != nil {
+		return false, cost, fmt.Errorf("evaluating expression: %w", err)
+	}
+	result, ok := value.Value().(bool)
+	if !ok {
+		return false, cost, errNotBool
+	}
+	return result, cost, nil
+}
