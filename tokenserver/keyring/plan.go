@@ -1,0 +1,197 @@
+package keyring
+
+import (
+	"time"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+)
+
+// Action is what a Transition does to a key.
+type Action string
+
+// The actions, in the order in which Plan considers them.
+const (
+	// Revoke takes the key out of signer and JWKS and erases its private half.
+	Revoke Action = "Revoke"
+	// Discard drops a standby that never signed and that the spec does not want any more.
+	Discard Action = "Discard"
+	// Extend raises the key's longest token lifetime and signUntil to what the spec says now.
+	Extend Action = "Extend"
+	// Publish notes that the key is known to be public.
+	Publish Action = "Publish"
+	// Retire ends the key's signing and erases its private half; always together with an Activate.
+	Retire Action = "Retire"
+	// Activate makes the standby the key that signs.
+	Activate Action = "Activate"
+	// Create makes a new Pending key.
+	Create Action = "Create"
+	// Certify issues the Active key a certificate that lasts as long as its tokens.
+	Certify Action = "Certify"
+	// Remove drops a key whose last token is dead.
+	Remove Action = "Remove"
+)
+
+// Transition is one step in the life of one key. Thumbprint is empty for Create.
+type Transition struct {
+	Do         Action
+	Thumbprint string
+	Because    string
+}
+
+// Facts are what Plan must know of the world outside the Secret.
+type Facts struct {
+	// Served has the thumbprints of the keys that are known to be public.
+	Served map[string]bool
+	// AuthorityUntil is the NotAfter of the certificate authority; zero if there is none.
+	AuthorityUntil time.Time
+}
+
+// Plan says what has to happen now, in order; all of it belongs into one write. It returns nothing if nothing is due.
+// A transition that depends on the write of another, or on a fact that is not known yet, comes with a later call.
+func Plan(now time.Time, p Params, ring Ring, facts Facts) []Transition {
+	in := planning{now: now, Params: p, ring: ring.clone(), facts: facts}
+	var plan []Transition
+	for _, step := range []func(planning) []Transition{
+		revokeNamed,       // before all else: nothing below may choose a dead key
+		discardUnwanted,   // a standby of another algorithm would never be activated
+		extendLifetimes,   // before activation, so that a new key has the spec's lifetime
+		publishServed,     // before activation: the first key is activated in the same write
+		activateStandby,   // the swap
+		createStandby,     // after the swap, which used the standby up
+		certifyActive,     // after the swap and the extension
+		removeDead,        // independent of the others
+		removeManyRevoked, // last: counts what is left
+	} {
+		transitions := step(in)
+		for _, t := range transitions {
+			// The shadow makes each step see what the steps before it decided.
+			in.ring, _ = execute(in.ring, t, now, p, shadow{facts})
+		}
+		plan = append(plan, transitions...)
+	}
+	return plan
+}
+
+type planning struct {
+	Params
+	now   time.Time
+	ring  Ring
+	facts Facts
+}
+
+// each proposes the action for every key that asks for it.
+func (in planning) each(do Action, because string, asks func(Key) bool) []Transition {
+	var out []Transition
+	for _, k := range in.ring.Keys {
+		if asks(k) {
+			out = append(out, Transition{do, k.Thumbprint, because})
+		}
+	}
+	return out
+}
+
+func revokeNamed(in planning) []Transition {
+	return in.each(Revoke, "spec.revokedKeyIDs names it", func(k Key) bool {
+		return k.State != v1alpha1.KeyRevoked && k.named(in.Revoked...)
+	})
+}
+
+func discardUnwanted(in planning) []Transition {
+	if in.Hold {
+		return nil
+	}
+	return in.each(Discard, "spec asks for another kind of key", func(k Key) bool {
+		return k.standby() && !in.wants(k)
+	})
+}
+
+func extendLifetimes(in planning) []Transition {
+	if in.Hold {
+		return nil
+	}
+	return in.each(Extend, "spec allows longer", func(k Key) bool {
+		if !k.standby() && k.State != v1alpha1.KeyActive {
+			return false
+		}
+		return k.TokenLifetime < in.TokenLifetime || k.State == v1alpha1.KeyActive && in.extends(k, in.facts)
+	})
+}
+
+func publishServed(in planning) []Transition {
+	return in.each(Publish, "it is public", func(k Key) bool {
+		return k.State == v1alpha1.KeyPending && in.facts.Served[k.Thumbprint]
+	})
+}
+
+func activateStandby(in planning) []Transition {
+	standby, ok := in.ring.first(v1alpha1.KeyPublished)
+	if !ok || !in.canCertify(in.now, in.facts) {
+		return nil
+	}
+	active, signs := in.ring.Active()
+	because := ""
+	switch {
+	case !signs:
+		return []Transition{{Activate, standby.Thumbprint, "no other key signs"}}
+	case in.Hold, in.now.Before(in.readyTime(standby)):
+	case in.Mode == v1alpha1.RotationManual:
+		if standby.named(in.Activate) {
+			because = "the annotation " + v1alpha1.AnnotationActivate + " names it"
+		}
+	case in.Mode == v1alpha1.RotationAutomatic && !in.now.Before(in.dueTime(active)):
+		because = "the interval is over"
+	case in.Asked(in.ring) && in.room(in.now, in.ring):
+		because = "a rotation was asked for"
+		if !in.wants(active) {
+			because = "spec asks for another kind of key"
+		}
+	}
+	if because == "" {
+		return nil
+	}
+	return []Transition{{Retire, active.Thumbprint, because}, {Activate, standby.Thumbprint, because}}
+}
+
+func createStandby(in planning) []Transition {
+	if _, ok := in.ring.Standby(); ok {
+		return nil
+	}
+	if len(in.ring.Keys) == 0 {
+		if in.Hold {
+			return nil // a spec that contradicts itself gets no first key
+		}
+		return []Transition{{Create, "", "it is the first key"}}
+	}
+	_, signs := in.ring.Active()
+	if signs && in.Mode == v1alpha1.RotationNever && (in.Hold || !in.Asked(in.ring)) {
+		return nil
+	}
+	return []Transition{{Create, "", "a standby is needed"}}
+}
+
+func certifyActive(in planning) []Transition {
+	if in.Identification != v1alpha1.X509Chain || in.facts.AuthorityUntil.IsZero() {
+		return nil
+	}
+	return in.each(Certify, "its certificate does not last as long as its tokens", func(k Key) bool {
+		return k.State == v1alpha1.KeyActive && k.CertifiedUntil.Before(in.leafUntil(k, in.facts))
+	})
+}
+
+func removeDead(in planning) []Transition {
+	return in.each(Remove, "its last token is dead", func(k Key) bool {
+		until := in.RemovalTime(k)
+		return !until.IsZero() && !in.now.Before(until)
+	})
+}
+
+// maxRevoked bounds how many dead keys are remembered: as many as a spec can name.
+const maxRevoked = 64
+
+func removeManyRevoked(in planning) []Transition {
+	revoked := in.each(Remove, "too many are revoked", func(k Key) bool { return k.State == v1alpha1.KeyRevoked })
+	if len(revoked) <= maxRevoked {
+		return nil
+	}
+	return revoked[:len(revoked)-maxRevoked]
+}

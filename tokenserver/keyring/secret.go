@@ -1,0 +1,59 @@
+package keyring
+
+import (
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+)
+
+// The types of our Secrets. A Secret of another type is never read.
+const (
+	SecretType   = "tokenwright.dev/signing-key"
+	CASecretType = "tokenwright.dev/certificate-authority"
+)
+
+// AnnotationOwner is on what a SigningKey owns in other namespaces, where an owner reference cannot lead: the UID of the
+// SigningKey.
+const AnnotationOwner = "tokenwright.dev/signing-key-uid"
+
+// SecretName is the name of the Secret that holds the SigningKey's keys, in the SigningKey's namespace.
+func SecretName(signingKey string) string { return signingKey + "-signing-key" }
+
+// CASecretName is the name of the Secret that holds the certificate authority, in the namespace for authorities.
+func CASecretName(signingKey string) string { return signingKey + "-certificate-authority" }
+
+// ConfigMapName is the name of the ConfigMaps that hold the public part.
+func ConfigMapName(key *v1alpha1.SigningKey) string {
+	if key.Spec.Publish.ConfigMapName != "" {
+		return key.Spec.Publish.ConfigMapName
+	}
+	return key.Name + "-keys"
+}
+
+// OwnedBy returns nil if the Secret, with the type that it says to have, holds the keys of the SigningKey: by type, by
+// label, and by a controller reference with the SigningKey's UID, in its namespace. Nothing else is trusted.
+func OwnedBy(owner, secret metav1.Object, secretType string) error {
+	if secretType != SecretType {
+		return fmt.Errorf("secret %s/%s has type %q, not %q", secret.GetNamespace(), secret.GetName(), secretType, SecretType)
+	}
+	return ControlledBy(owner, secret)
+}
+
+// ControlledBy is OwnedBy without the type, for objects that have none.
+func ControlledBy(owner, object metav1.Object) error {
+	at := object.GetNamespace() + "/" + object.GetName()
+	if object.GetNamespace() != owner.GetNamespace() {
+		return fmt.Errorf("%s is not in the namespace of SigningKey %s", at, owner.GetName())
+	}
+	if object.GetLabels()[v1alpha1.LabelSigningKey] != Label(owner.GetName()) {
+		return fmt.Errorf("%s lacks the label %s=%s", at, v1alpha1.LabelSigningKey, Label(owner.GetName()))
+	}
+	ref := metav1.GetControllerOf(object)
+	if ref == nil || ref.UID == "" || ref.UID != owner.GetUID() || ref.Kind != "SigningKey" ||
+		ref.APIVersion != v1alpha1.GroupVersion.String() || ref.Name != owner.GetName() {
+		return fmt.Errorf("%s is not owned by SigningKey %s", at, owner.GetName())
+	}
+	return nil
+}

@@ -1,0 +1,187 @@
+package keyring
+
+import (
+	"time"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+)
+
+func (k Key) standby() bool {
+	return k.State == v1alpha1.KeyPending || k.State == v1alpha1.KeyPublished
+}
+
+func (p Params) rsaKeySize() int {
+	if p.RSAKeySize == 0 {
+		return DefaultRSAKeySize
+	}
+	return p.RSAKeySize
+}
+
+// wants says whether the key is of the kind that the spec asks for.
+func (p Params) wants(k Key) bool {
+	if k.Algorithm != p.Algorithm || k.Format != p.Format {
+		return false
+	}
+	bits := rsaBits(k.Public)
+	return bits == 0 || bits == p.rsaKeySize()
+}
+
+// Asked says whether a rotation was asked for, by annotation or by a change of the kind of key, that has not happened.
+func (p Params) Asked(ring Ring) bool {
+	active, signs := ring.Active()
+	return p.Rotate != "" && p.Rotate != ring.LastHandledRotate || signs && !p.wants(active)
+}
+
+// readyTime is when a Published key has been public for long enough to sign.
+func (p Params) readyTime(k Key) time.Time { return k.Published.Add(p.PublishAhead + p.ClockSkew) }
+
+// dueTime is when the Active key has signed for its interval.
+func (p Params) dueTime(k Key) time.Time { return k.Activated.Add(p.Interval) }
+
+// margin is added wherever a token must be dead: one skew for whoever signed it, one for whoever verifies it.
+func (p Params) margin() time.Duration { return 2 * p.ClockSkew }
+
+// RemovalTime is when the last token of a Retired key is dead, whichever replica signed it, and the key is dropped; a
+// Revoked key is remembered for as long. Zero for keys in other states.
+func (p Params) RemovalTime(k Key) time.Time {
+	if k.State != v1alpha1.KeyRetired && k.State != v1alpha1.KeyRevoked {
+		return time.Time{}
+	}
+	return k.Retired.Add(p.MaxStaleness + k.TokenLifetime + p.margin())
+}
+
+// signUntil is when servers stop to sign with a key that was activated then, if no manager renews anything: two
+// intervals, but never past the authority's end. Zero in mode Never: no end.
+func (p Params) signUntil(activated time.Time, lifetime time.Duration, facts Facts) time.Time {
+	if p.Mode == v1alpha1.RotationNever {
+		return time.Time{}
+	}
+	until := activated.Add(2 * p.Interval)
+	if p.Identification == v1alpha1.X509Chain {
+		if last := facts.AuthorityUntil.Add(-lifetime - p.margin()); last.Before(until) {
+			return last
+		}
+	}
+	return until
+}
+
+// extends says whether the spec lets the Active key sign longer than it may now. It is never shortened.
+func (p Params) extends(k Key, facts Facts) bool {
+	if k.SignUntil.IsZero() || p.Identification == v1alpha1.X509Chain && facts.AuthorityUntil.IsZero() {
+		return false
+	}
+	until := p.signUntil(k.Activated, max(k.TokenLifetime, p.TokenLifetime), facts)
+	return until.IsZero() || k.SignUntil.Before(until)
+}
+
+// canCertify says whether a key that is activated now can have a certificate that is good for something.
+func (p Params) canCertify(now time.Time, facts Facts) bool {
+	if p.Identification != v1alpha1.X509Chain {
+		return true
+	}
+	return facts.AuthorityUntil.After(now.Add(p.TokenLifetime + p.margin()))
+}
+
+// leafUntil is the NotAfter that the Active key's certificate needs.
+func (p Params) leafUntil(k Key, facts Facts) time.Time {
+	until := k.SignUntil.Add(k.TokenLifetime + p.margin())
+	if k.SignUntil.IsZero() || facts.AuthorityUntil.Before(until) {
+		until = facts.AuthorityUntil
+	}
+	return until.Truncate(time.Second) // what a certificate can say
+}
+
+// Bound is how many keys that are not revoked the set may have.
+func (p Params) Bound(ring Ring) int {
+	return 3 + int((p.window(ring)+p.Interval-1)/p.Interval)
+}
+
+// window is how long a retired key stays at most.
+func (p Params) window(ring Ring) time.Duration {
+	lifetime := p.TokenLifetime
+	for _, k := range ring.Keys {
+		lifetime = max(lifetime, k.TokenLifetime)
+	}
+	return lifetime + p.MaxStaleness + p.margin()
+}
+
+// room says whether a rotation that was asked for may happen now without growing the set past its bound, neither now nor
+// when the interval asks for the next ones: those must not have to wait.
+func (p Params) room(now time.Time, ring Ring) bool {
+	limit := p.Bound(ring) - 2 // beside the Active key and the standby
+	for next, at := 1, now; ; next, at = next+1, at.Add(p.Interval) {
+		kept := next // one more is retired with each rotation from now on
+		for _, k := range ring.Keys {
+			if k.State == v1alpha1.KeyRetired && p.RemovalTime(k).After(at) {
+				kept++
+			}
+		}
+		if kept > limit {
+			return false
+		}
+		if p.Mode != v1alpha1.RotationAutomatic || at.Sub(now)+p.Interval >= p.window(ring) {
+			return true
+		}
+	}
+}
+
+// NextRotation is when the next key will sign, as far as it is known; zero if that depends on a person.
+func (p Params) NextRotation(now time.Time, ring Ring) time.Time {
+	active, signs := ring.Active()
+	if !signs || p.Hold || p.Mode == v1alpha1.RotationManual {
+		return time.Time{}
+	}
+	next := time.Time{}
+	if p.Mode == v1alpha1.RotationAutomatic {
+		next = p.dueTime(active)
+	}
+	if p.Asked(ring) && p.room(now, ring) {
+		next = now
+	}
+	if standby, ok := ring.first(v1alpha1.KeyPublished); ok && !next.IsZero() {
+		next = latest(next, p.readyTime(standby))
+	}
+	return next
+}
+
+// Wake is when to plan again if nothing else happens; zero if time alone changes nothing.
+func (p Params) Wake(now time.Time, ring Ring) time.Time {
+	wake := time.Time{}
+	at := func(t time.Time) {
+		if t.After(now) && (wake.IsZero() || t.Before(wake)) {
+			wake = t
+		}
+	}
+	for _, k := range ring.Keys {
+		switch k.State {
+		case v1alpha1.KeyPublished:
+			at(p.readyTime(k))
+		case v1alpha1.KeyActive:
+			if p.Mode == v1alpha1.RotationAutomatic {
+				at(p.dueTime(k))
+			}
+			if !k.SignUntil.IsZero() {
+				at(k.SignUntil)
+			}
+		case v1alpha1.KeyRetired, v1alpha1.KeyRevoked:
+			at(p.RemovalTime(k))
+		}
+	}
+	return wake
+}
+
+// Due is when the rotation by interval is due, in the past if it is late; zero if none will be.
+func (p Params) Due(ring Ring) time.Time {
+	active, signs := ring.Active()
+	if !signs || p.Mode != v1alpha1.RotationAutomatic {
+		return time.Time{}
+	}
+	return p.dueTime(active)
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

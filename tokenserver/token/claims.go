@@ -1,0 +1,65 @@
+package token
+
+import (
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+)
+
+// TypeRegistry is the header typ of registry tokens. Every other kind of token has its own, so that one is never taken
+// for another.
+const TypeRegistry = "JWT"
+
+// Access is what a registry token allows for one resource: Docker's resource actions.
+type Access struct {
+	Type    string   `json:"type"`
+	Name    string   `json:"name"`
+	Actions []string `json:"actions"`
+}
+
+// RegistryClaims are the claims of a registry token: those of RFC 7519, and access.
+type RegistryClaims struct {
+	// Issuer is compared by registries as it is.
+	Issuer string `json:"iss"`
+	// Subject is empty for an anonymous caller, but always there.
+	Subject string `json:"sub"`
+	// Audience is one string: distribution 2 refuses lists.
+	Audience string `json:"aud"`
+	// Expiry, NotBefore and IssuedAt are in seconds since 1970.
+	Expiry    int64  `json:"exp"`
+	NotBefore int64  `json:"nbf"`
+	IssuedAt  int64  `json:"iat"`
+	ID        string `json:"jti"`
+	// Access is a list even if it grants nothing.
+	Access []Access `json:"access"`
+}
+
+// MarshalJSON never writes null where a list is meant: registries in other languages than Go refuse it.
+func (c RegistryClaims) MarshalJSON() ([]byte, error) {
+	type plain RegistryClaims
+	if c.Access == nil {
+		c.Access = []Access{}
+	}
+	if slices.ContainsFunc(c.Access, func(a Access) bool { return a.Actions == nil }) {
+		c.Access = slices.Clone(c.Access)
+		for i := range c.Access {
+			if c.Access[i].Actions == nil {
+				c.Access[i].Actions = []string{}
+			}
+		}
+	}
+	return json.Marshal(plain(c))
+}
+
+// NewID draws 128 random bits and writes them in lower-case base32 without padding: 26 characters that can name an
+// object.
+func NewID(random io.Reader) (string, error) {
+	var bits [16]byte
+	if _, err := io.ReadFull(random, bits[:]); err != nil {
+		return "", fmt.Errorf("draw a token id: %w", err)
+	}
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(bits[:])), nil
+}
