@@ -1,0 +1,97 @@
+// Package identity owns the proof: credentials in, Caller out. It checks passwords against htpasswd providers and
+// ServiceAccount tokens against the cluster, within bounds on what junk may cost, and remembers for a short time what it
+// found out. It does not own which providers there are (packages provider and snapshot), what a caller may do (policy),
+// nor what the client is told (the endpoints).
+//
+// No error, time or cost tells whether a user exists.
+package identity
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/tokenwright/tokenwright/tokenserver/caller"
+	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
+)
+
+// The errors of Authenticate. What wraps them is for the log, not for the client.
+var (
+	// ErrBadCredentials says that the credentials prove nothing: 401.
+	ErrBadCredentials = errors.New("the credentials were not accepted")
+	// ErrUnavailable says that nothing could tell whether the credentials are good: 503, try again.
+	ErrUnavailable = errors.New("the credentials could not be checked")
+)
+
+const (
+	// maxPassword is bcrypt's own limit in bytes; what is longer would be cut off silently. No signed token is as short,
+	// so that the length alone says which of the two a password is.
+	maxPassword = 72
+	// maxToken is the longest ServiceAccount token in bytes; real ones have one or two thousand.
+	maxToken = 16 << 10
+)
+
+// Credentials are what a client sent, unchecked.
+type Credentials struct {
+	// Username and Password come from Basic authentication or from a form. A token may come as the password, whatever
+	// the user name is.
+	Username, Password string
+	// Present says that credentials came at all; without any the caller is anonymous.
+	Present bool
+}
+
+// Options are what an Authenticator works with. The zero value serves htpasswd providers.
+type Options struct {
+	// Cluster answers for ServiceAccounts; nil: their tokens get ErrUnavailable.
+	Cluster Cluster
+	// Log gets failures of the cluster to answer; never credentials.
+	Log logr.Logger
+	// PasswordChecks is how many passwords are hashed at a time; 0: half of the processors, so that callers who need no
+	// hashing are served meanwhile.
+	PasswordChecks int
+	// Reviews is how many TokenReviews are under way at a time; 0: 16.
+	Reviews int
+}
+
+// Authenticator proves callers. It may be used by any number of requests.
+type Authenticator struct {
+	seal      seal
+	passwords *passwords
+	accounts  *accounts
+}
+
+// New returns an Authenticator.
+func New(o Options) *Authenticator {
+	return &Authenticator{seal: newSeal(), passwords: newPasswords(o.PasswordChecks), accounts: newAccounts(o)}
+}
+
+// Authenticate says who asks. The error is ErrBadCredentials or ErrUnavailable, wrapped with the cause.
+func (a *Authenticator) Authenticate(ctx context.Context, s *snapshot.Snapshot, c Credentials, now time.Time) (caller.Caller, error) {
+	switch {
+	case !c.Present:
+		return caller.Anonymous(), nil
+	case looksLikeToken(c.Password):
+		return a.serviceAccount(ctx, s, c.Password, now)
+	case len(c.Password) > maxPassword:
+		return caller.Caller{}, refuse("the password has more than %d bytes", maxPassword)
+	default:
+		return a.user(ctx, s, c, now)
+	}
+}
+
+// looksLikeToken says whether a password can only be a JWT in compact form: too long for a password, and of three parts.
+func looksLikeToken(password string) bool {
+	return len(password) > maxPassword && len(password) <= maxToken && strings.Count(password, ".") == 2
+}
+
+// refuse makes an ErrBadCredentials with its cause. The arguments must not come from the credentials.
+func refuse(format string, args ...any) error {
+	return fmt.Errorf("%w: "+format, append([]any{ErrBadCredentials}, args...)...)
+}
+
+// unavailable makes an ErrUnavailable with its cause.
+func unavailable(cause error) error { return fmt.Errorf("%w: %w", ErrUnavailable, cause) }

@@ -1,0 +1,147 @@
+package identity
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"golang.org/x/sync/singleflight"
+)
+
+const (
+	// keysCooldown is the least time between two fetches that unknown key ids cause.
+	keysCooldown = 10 * time.Second
+	// keysRetry is the least time between two fetches as long as none has succeeded.
+	keysRetry = time.Second
+	// keysFresh is how old the keys may become before they are fetched anew, beside the requests.
+	keysFresh = 5 * time.Minute
+	// keysTimeout bounds one fetch.
+	keysTimeout = 2 * time.Second
+	// maxKeys bounds the set.
+	maxKeys = 256
+)
+
+var (
+	errUnknownKey = errors.New("the cluster has no key of this id")
+	errNoKeys     = errors.New("the cluster's keys could not be fetched")
+)
+
+// clusterKeys are the keys of ServiceAccount tokens as last fetched. A fetch that fails leaves them as they are.
+type clusterKeys struct {
+	fetch   func(context.Context) (issuer string, jwks []byte, err error)
+	failed  func(error)
+	flights singleflight.Group
+
+	mu        sync.Mutex
+	known     keySet
+	attempted time.Time
+	failure   error
+}
+
+// keySet is one fetched set; nothing in it changes.
+type keySet struct {
+	issuer  string
+	byID    map[string][]jose.JSONWebKey
+	fetched time.Time
+}
+
+// find returns the keys of the id and the issuer that they sign for. errUnknownKey says that there is no such key;
+// errNoKeys that this cannot be known now.
+func (c *clusterKeys) find(ctx context.Context, id string, now time.Time) (issuer string, keys []jose.JSONWebKey, err error) {
+	c.mu.Lock()
+	known, attempted, failure := c.known, c.attempted, c.failure
+	c.mu.Unlock()
+	if keys, ok := known.byID[id]; ok {
+		if now.Sub(known.fetched) > keysFresh && now.Sub(attempted) >= keysCooldown {
+			c.begin(ctx, now)
+		}
+		return known.issuer, keys, nil
+	}
+	wait := keysCooldown
+	if known.byID == nil {
+		wait = keysRetry
+	}
+	if now.Sub(attempted) < wait {
+		if failure != nil {
+			return "", nil, fmt.Errorf("%w: %w", errNoKeys, failure)
+		}
+		return "", nil, errUnknownKey
+	}
+	select {
+	case <-ctx.Done():
+		return "", nil, fmt.Errorf("%w: %w", errNoKeys, context.Cause(ctx))
+	case result := <-c.begin(ctx, now):
+		if result.Err != nil {
+			return "", nil, fmt.Errorf("%w: %w", errNoKeys, result.Err)
+		}
+		fresh, _ := result.Val.(keySet)
+		if keys, ok := fresh.byID[id]; ok {
+			return fresh.issuer, keys, nil
+		}
+		return "", nil, errUnknownKey
+	}
+}
+
+// begin fetches the keys, or joins the fetch that is under way.
+func (c *clusterKeys) begin(ctx context.Context, now time.Time) <-chan singleflight.Result {
+	work := context.WithoutCancel(ctx)
+	return c.flights.DoChan("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(work, keysTimeout)
+		defer cancel()
+		fresh, err := c.get(ctx, now)
+		c.mu.Lock()
+		c.attempted, c.failure = now, err
+		if err == nil {
+			c.known = fresh
+		}
+		c.mu.Unlock()
+		if err != nil {
+			c.failed(err)
+		}
+		return fresh, err
+	})
+}
+
+func (c *clusterKeys) get(ctx context.Context, now time.Time) (keySet, error) {
+	issuer, document, err := c.fetch(ctx)
+	if err != nil {
+		return keySet{}, err
+	}
+	byID, err := decodeKeys(document)
+	if err != nil {
+		return keySet{}, err
+	}
+	return keySet{issuer: issuer, byID: byID, fetched: now}, nil
+}
+
+// decodeKeys reads a JSON Web Key Set (RFC 7517). Keys of kinds that we do not use are left out; a set without any that
+// we do use is an error, so that it does not replace a good one.
+func decodeKeys(document []byte) (map[string][]jose.JSONWebKey, error) {
+	var set struct {
+		Keys []json.RawMessage `json:"keys"`
+	}
+	if err := json.Unmarshal(document, &set); err != nil {
+		return nil, fmt.Errorf("read the keys of ServiceAccount tokens: %w", err)
+	}
+	byID := map[string][]jose.JSONWebKey{}
+	for _, raw := range set.Keys[:min(len(set.Keys), maxKeys)] {
+		var key jose.JSONWebKey
+		if key.UnmarshalJSON(raw) != nil || key.KeyID == "" || !key.Valid() {
+			continue
+		}
+		switch key.Key.(type) {
+		case *rsa.PublicKey, *ecdsa.PublicKey:
+			byID[key.KeyID] = append(byID[key.KeyID], key)
+		}
+	}
+	if len(byID) == 0 {
+		return nil, errors.New("the API server has no usable key of ServiceAccount tokens")
+	}
+	return byID, nil
+}

@@ -1,0 +1,142 @@
+package observe
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
+	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
+)
+
+// builder holds what snapshots are composed of. Only one goroutine uses it.
+type builder struct {
+	reader    client.Reader
+	namespace string
+	composer  snapshot.Builder
+
+	policies   map[policy.Ref]*policy.Policy
+	index      *policy.Index
+	namespaces *snapshot.Namespaces
+	keys       *keySets
+	providers  *providers
+}
+
+func newBuilder(o Options, reader client.Reader) *builder {
+	return &builder{
+		reader: reader, namespace: o.Namespace,
+		policies: map[policy.Ref]*policy.Policy{}, keys: newKeySets(o.Log), providers: newProviders(o.Log),
+	}
+}
+
+// apply takes the changes in. If something cannot be read it stays as it was.
+func (b *builder) apply(ctx context.Context, batch pending) error {
+	for ref, object := range batch.policies {
+		b.applyPolicy(ref, object)
+	}
+	if len(batch.policies) > 0 {
+		b.index = nil
+	}
+	if batch.namespaces {
+		if err := b.readNamespaces(ctx); err != nil {
+			return fmt.Errorf("read namespaces: %w", err)
+		}
+	}
+	if !batch.keys && !batch.providers {
+		return nil
+	}
+	secrets, err := b.readSecrets(ctx)
+	if err != nil {
+		return fmt.Errorf("read Secrets: %w", err)
+	}
+	if batch.keys {
+		if err := b.readKeys(ctx, secrets); err != nil {
+			return fmt.Errorf("read SigningKeys: %w", err)
+		}
+	}
+	if batch.providers {
+		if err := b.readProviders(ctx, secrets); err != nil {
+			return fmt.Errorf("read IdentityProviders: %w", err)
+		}
+	}
+	return nil
+}
+
+// applyPolicy compiles what was created or changed. A policy with problems is compiled too: it grants nothing, or denies
+// all within its reach; telling people is the manager's business.
+func (b *builder) applyPolicy(ref policy.Ref, object client.Object) {
+	switch object := object.(type) {
+	case *v1alpha1.AccessPolicy:
+		b.policies[ref], _ = policy.CompileAccessPolicy(object)
+	case *v1alpha1.ClusterAccessPolicy:
+		b.policies[ref], _ = policy.CompileClusterAccessPolicy(object)
+	default:
+		delete(b.policies, ref)
+	}
+}
+
+func (b *builder) readNamespaces(ctx context.Context) error {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
+	if err := b.reader.List(ctx, list); err != nil {
+		return err
+	}
+	labels := make(map[string]map[string]string, len(list.Items))
+	for _, item := range list.Items {
+		labels[item.Name] = item.Labels
+	}
+	b.namespaces = snapshot.NewNamespaces(labels)
+	return nil
+}
+
+func (b *builder) readSecrets(ctx context.Context) (map[string]*corev1.Secret, error) {
+	var list corev1.SecretList
+	if err := b.reader.List(ctx, &list, client.InNamespace(b.namespace)); err != nil {
+		return nil, err
+	}
+	secrets := make(map[string]*corev1.Secret, len(list.Items))
+	for i := range list.Items {
+		secrets[list.Items[i].Name] = &list.Items[i]
+	}
+	return secrets, nil
+}
+
+func (b *builder) readKeys(ctx context.Context, secrets map[string]*corev1.Secret) error {
+	var list v1alpha1.SigningKeyList
+	if err := b.reader.List(ctx, &list, client.InNamespace(b.namespace)); err != nil {
+		return err
+	}
+	b.keys.update(list.Items, secrets)
+	return nil
+}
+
+func (b *builder) readProviders(ctx context.Context, secrets map[string]*corev1.Secret) error {
+	var list v1alpha1.IdentityProviderList
+	if err := b.reader.List(ctx, &list, client.InNamespace(b.namespace)); err != nil {
+		return err
+	}
+	b.providers.update(list.Items, secrets)
+	return nil
+}
+
+// compose makes a snapshot of what is held.
+func (b *builder) compose(now time.Time) *snapshot.Snapshot {
+	if b.index == nil {
+		all := make([]*policy.Policy, 0, len(b.policies))
+		for _, p := range b.policies {
+			all = append(all, p)
+		}
+		b.index = policy.NewIndex(all)
+	}
+	s := b.composer.Build(snapshot.Input{
+		Policies: b.index, Keys: b.keys.current, Namespaces: b.namespaces,
+		Providers: b.providers.serving, Prefixes: b.providers.prefixes, At: now,
+	})
+	b.keys.report(s)
+	return s
+}

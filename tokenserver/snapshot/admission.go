@@ -1,0 +1,55 @@
+package snapshot
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+)
+
+// Admission says whose AccessPolicies may speak of an audience. The zero value admits none.
+type Admission struct {
+	all   bool
+	names map[string]struct{}
+}
+
+// Admits says whether the namespace's AccessPolicies may speak of the audience.
+func (a Admission) Admits(namespace string) bool {
+	if a.all {
+		return true
+	}
+	_, ok := a.names[namespace]
+	return ok
+}
+
+// Namespaces are the namespaces of the cluster and their labels. It is immutable, so that a Builder can tell by its
+// address whether anything changed.
+type Namespaces struct {
+	labels map[string]map[string]string
+}
+
+// NewNamespaces takes over the map of labels by namespace; the caller must not change it any more.
+func NewNamespaces(labelsByName map[string]map[string]string) *Namespaces {
+	return &Namespaces{labels: labelsByName}
+}
+
+// admit resolves what a SigningKey says to the namespaces that exist. What cannot be understood admits none.
+func (n *Namespaces) admit(spec v1alpha1.AdmittedNamespaces) Admission {
+	switch spec.From {
+	case v1alpha1.NamespacesAll, "":
+		return Admission{all: spec.Selector == nil}
+	case v1alpha1.NamespacesSelector:
+		selector, err := metav1.LabelSelectorAsSelector(spec.Selector)
+		if err != nil || n == nil {
+			return Admission{}
+		}
+		names := map[string]struct{}{}
+		for name, of := range n.labels {
+			if selector.Matches(labels.Set(of)) {
+				names[name] = struct{}{}
+			}
+		}
+		return Admission{names: names}
+	}
+	return Admission{}
+}

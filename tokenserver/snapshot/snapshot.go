@@ -1,0 +1,75 @@
+// Package snapshot owns the immutable value that a request reads from beginning to end: policies, audiences with their
+// keys, identity providers, and the public keys. It also owns how that value is composed of plain inputs (Builder), and
+// its atomic holder. It knows no informers: package observe feeds it from an API server, offline tools from files.
+package snapshot
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
+	"github.com/tokenwright/tokenwright/tokenserver/provider"
+	"github.com/tokenwright/tokenwright/tokenserver/token"
+)
+
+// Snapshot is what the server knows at one moment. It is immutable and may be read by any number of requests.
+type Snapshot struct {
+	// Policies decide what is granted; nil denies all.
+	Policies *policy.Index
+	// Audiences are by name: those that some SigningKey claims, also if it cannot sign at present.
+	Audiences map[string]*Audience
+	// Providers are those that can serve, in the order of their names.
+	Providers []*provider.Provider
+	// Prefixes are all that providers hold, also those that cannot serve at present: a name that starts with one of
+	// them is nobody else's. The empty prefix is among them if a provider holds the names without one.
+	Prefixes []string
+	// JWKS is the JSON Web Key Set (RFC 7517) with every public key, and JWKSETag its strong entity tag, with quotes.
+	JWKS     []byte
+	JWKSETag string
+	// BuiltAt is when the snapshot was composed; zero for the empty one that is there before the first.
+	BuiltAt time.Time
+	// Counts are for metrics.
+	Counts Counts
+}
+
+// Counts says how much a snapshot holds.
+type Counts struct {
+	// Policies that were indexed, also those with problems.
+	Policies int
+	// Keys in the JWKS.
+	Keys int
+	// SigningKeys observed, and how many of them can sign.
+	SigningKeys, UsableSigningKeys int
+	// Providers that can serve.
+	Providers int
+}
+
+// Audience is one audience and what is signed for it.
+type Audience struct {
+	// Name is the audience itself; SigningKey is the name of the object that holds it.
+	Name, SigningKey string
+	// TokenLifetime is the longest life of an access token.
+	TokenLifetime time.Duration
+	// Signer signs; nil if nothing can, and then Unusable says why, for logs and not for clients.
+	Signer   *token.Signer
+	Unusable string
+	// Namespaces says whose AccessPolicies may speak of the audience.
+	Namespaces Admission
+}
+
+// Holder holds the current snapshot. The zero value holds an empty one, which denies all.
+type Holder struct {
+	current atomic.Pointer[Snapshot]
+}
+
+// Load returns the current snapshot, never nil. A request calls it once.
+func (h *Holder) Load() *Snapshot {
+	if s := h.current.Load(); s != nil {
+		return s
+	}
+	h.current.CompareAndSwap(nil, Build(Input{}))
+	return h.current.Load()
+}
+
+// Store makes the snapshot the current one.
+func (h *Holder) Store(s *Snapshot) { h.current.Store(s) }
