@@ -1,0 +1,92 @@
+package audit
+
+import (
+	"encoding/json"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// Outcomes.
+const (
+	// Issued says that a token was made. If the record could not be written, the token was not sent.
+	Issued = "issued"
+	// Refused says that there was no token.
+	Refused = "refused"
+)
+
+// Record is one line. It never holds a token, a password or a hash of one.
+type Record struct {
+	Time      time.Time `json:"time"`
+	Outcome   string    `json:"outcome"`
+	RequestID string    `json:"requestID"`
+	// Error says why there was no token.
+	Error string `json:"error,omitempty"`
+	Grant string `json:"grant"`
+	// TokenID and KeyID are the token's jti and kid.
+	TokenID string `json:"jti,omitempty"`
+	KeyID   string `json:"kid,omitempty"`
+	// Subject, Provider and Method are what was proved.
+	Subject  string `json:"subject,omitempty"`
+	Provider string `json:"provider,omitempty"`
+	Method   string `json:"method,omitempty"`
+	Audience string `json:"audience,omitempty"`
+	// Requested and Granted are scopes in Docker's grammar.
+	Requested []string `json:"requested"`
+	Granted   []string `json:"granted"`
+	// Why names the policies behind each grant; only with --audit-explain.
+	Why []Why `json:"why,omitempty"`
+	// ClientID and Account are claims of the client that nobody proved.
+	ClientID string    `json:"claimedClientID,omitempty"`
+	Account  string    `json:"claimedAccount,omitempty"`
+	SourceIP string    `json:"sourceIP,omitempty"`
+	Expires  time.Time `json:"expires,omitzero"`
+}
+
+// Why is one rule that spoke for or against an action.
+type Why struct {
+	Scope  string `json:"scope"`
+	Action string `json:"action"`
+	Effect string `json:"effect"`
+	// Policy is kind/name or kind/namespace/name.
+	Policy string `json:"policy"`
+	Rule   int    `json:"rule"`
+}
+
+// encode returns the line with its line feed. JSON escapes every control character, so that nothing that a client sends
+// can begin a line of its own.
+func (r *Record) encode() ([]byte, error) {
+	line, err := json.Marshal(r)
+	if err != nil {
+		return nil, err
+	}
+	return append(line, '\n'), nil
+}
+
+// maxClaimed bounds what a client can put into a line with a value that nobody proved, in bytes.
+const maxClaimed = 128
+
+// Claimed makes a client's own claim fit to be kept: printable, and at most 128 bytes.
+func Claimed(value string) string {
+	return Bounded(value, maxClaimed)
+}
+
+// Bounded cuts a value at limit bytes, marks the cut, and replaces what is not printable.
+func Bounded(value string, limit int) string {
+	cut := len(value) > limit
+	if cut {
+		value = value[:limit]
+	}
+	value = strings.Map(printable, strings.ToValidUTF8(value, "\uFFFD"))
+	if cut {
+		return value + "…"
+	}
+	return value
+}
+
+func printable(r rune) rune {
+	if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == '\u2028' || r == '\u2029' {
+		return utf8.RuneError
+	}
+	return r
+}

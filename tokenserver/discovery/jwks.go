@@ -1,0 +1,69 @@
+// Package discovery serves what verifiers must know: the public keys. It owns how long they may be cached. It does not
+// own which keys there are (package keyring), and never serves an older set than the snapshot's.
+package discovery
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tokenwright/tokenwright/tokenserver/httpx"
+	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
+)
+
+// Name labels the endpoint in metrics and logs.
+const Name = "jwks"
+
+// Path is where the keys are, below the root and the prefix.
+const Path = "/.well-known/jwks.json"
+
+// Methods are what the endpoint answers.
+func Methods() []string { return []string{http.MethodGet, http.MethodHead} }
+
+// JWKS answers with the JSON Web Key Set (RFC 7517) of the snapshot.
+type JWKS struct {
+	Snapshots *snapshot.Holder
+	// MaxAge is how long a verifier may keep the set. The lifecycle of keys counts on it: a key is public for longer
+	// than this before it signs.
+	MaxAge time.Duration
+}
+
+// Handle has the form of httpx.Endpoint's. Before the first snapshot there is nothing that may be said, least of all
+// that there are no keys: a verifier would keep that.
+func (j *JWKS) Handle(w http.ResponseWriter, r *http.Request, _ *httpx.Exchange) error {
+	from := j.Snapshots.Load()
+	if from.BuiltAt.IsZero() {
+		return &httpx.Error{
+			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable",
+			Message: "the keys are not known yet", RetryAfter: time.Second,
+		}
+	}
+	header := w.Header()
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", fmt.Sprintf("public, max-age=%d, must-revalidate", int64(j.MaxAge/time.Second)))
+	header.Set("Access-Control-Allow-Origin", "*")
+	header.Set("ETag", from.JWKSETag)
+	if matches(r.Header.Values("If-None-Match"), from.JWKSETag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	header.Set("Content-Length", strconv.Itoa(len(from.JWKS)))
+	w.WriteHeader(http.StatusOK)
+	w.Write(from.JWKS) //nolint:errcheck // the client has gone; there is nobody left to tell
+	return nil
+}
+
+// matches is If-None-Match of RFC 9110, section 13.1.2: a list, compared weakly.
+func matches(fields []string, etag string) bool {
+	for _, field := range fields {
+		for candidate := range strings.SplitSeq(field, ",") {
+			candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
+			if candidate == "*" || candidate == strings.TrimPrefix(etag, "W/") {
+				return etag != ""
+			}
+		}
+	}
+	return false
+}

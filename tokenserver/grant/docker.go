@@ -1,0 +1,43 @@
+package grant
+
+import "unicode/utf8"
+
+// Names of grants, as metrics and audit records spell them.
+const (
+	nameAnonymous = "anonymous"
+	nameBasic     = "basic"
+	namePassword  = "password"
+)
+
+// Docker is the grant of GET in the Docker token protocol: HTTP Basic, or nobody in particular.
+type Docker struct{}
+
+// Name implements Grant.
+func (Docker) Name(request *Request) string {
+	if request.Credentials.Present {
+		return nameBasic
+	}
+	return nameAnonymous
+}
+
+// Check implements Grant. There is nothing that a GET must bring but the service.
+func (Docker) Check(request *Request) *Error { return needsAudience(request) }
+
+func needsAudience(request *Request) *Error {
+	if request.Audience == "" {
+		return &Error{Kind: InvalidRequest, Message: "service is missing"}
+	}
+	return nil
+}
+
+func printable(name string) bool {
+	if !utf8.ValidString(name) {
+		return false
+	}
+	for _, r := range name {
+		if r < ' ' || r == 0x7f {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,68 @@
+package grant
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tokenwright/tokenwright/tokenserver/identity"
+	"github.com/tokenwright/tokenwright/tokenserver/issue"
+)
+
+// Kind says what is wrong; each endpoint has its own spelling of it.
+type Kind string
+
+// The kinds of errors.
+const (
+	// InvalidRequest is a request that lacks something or contradicts itself.
+	InvalidRequest Kind = "InvalidRequest"
+	// UnsupportedGrant is a grant type that the server does not serve.
+	UnsupportedGrant Kind = "UnsupportedGrant"
+	// BadCredentials is a caller who did not prove who it is.
+	BadCredentials Kind = "BadCredentials"
+	// UnknownAudience is an audience that no SigningKey holds.
+	UnknownAudience Kind = "UnknownAudience"
+	// InvalidScope is an ask for more than one token can hold.
+	InvalidScope Kind = "InvalidScope"
+	// Unavailable is something that a later try may find repaired.
+	Unavailable Kind = "Unavailable"
+)
+
+// retryAfter is what a client is told when something is missing that a controller, the API server or a person brings.
+const retryAfter = 5 * time.Second
+
+// Error is why there is no token. Message is public; Cause is for the log only.
+type Error struct {
+	Kind       Kind
+	Message    string
+	RetryAfter time.Duration
+	Cause      error
+}
+
+// Error is for the log, and holds the cause.
+func (e *Error) Error() string {
+	if e.Cause == nil {
+		return e.Message
+	}
+	return fmt.Sprintf("%s: %v", e.Message, e.Cause)
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+func authenticationError(err error) *Error {
+	if errors.Is(err, identity.ErrBadCredentials) {
+		return &Error{Kind: BadCredentials, Message: "the credentials were not accepted", Cause: err}
+	}
+	return &Error{Kind: Unavailable, Message: "the credentials cannot be verified at present", RetryAfter: retryAfter, Cause: err}
+}
+
+func issueError(err error) *Error {
+	switch {
+	case errors.Is(err, issue.ErrTooLarge):
+		return &Error{Kind: InvalidScope, Message: "the token would be longer than 7 KiB: ask for fewer scopes", Cause: err}
+	case errors.Is(err, issue.ErrNoKey):
+		return &Error{Kind: Unavailable, Message: "there is no usable signing key for this service at present", RetryAfter: retryAfter, Cause: err}
+	}
+	return &Error{Kind: Unavailable, Message: "the token could not be issued at present", RetryAfter: retryAfter, Cause: err}
+}

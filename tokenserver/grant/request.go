@@ -1,0 +1,34 @@
+package grant
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/tokenwright/tokenwright/tokenserver/identity"
+	"github.com/tokenwright/tokenwright/tokenserver/scope"
+)
+
+// Request is one ask for a token, parsed once. Nothing below an endpoint sees the HTTP request.
+type Request struct {
+	// ID names the request in logs and audit records.
+	ID   string
+	Time time.Time
+	// Source is the zero Addr if it is not known.
+	Source netip.Addr
+	// Audience is what the token shall be for: `service` in Docker's protocol.
+	Audience string
+	// Scopes are what is asked for; none is an ask, too: it proves a login.
+	Scopes []scope.Scope
+	// Credentials are as they came.
+	Credentials identity.Credentials
+	// ClientID and Account are claims that nobody proved: audit data, never identity.
+	ClientID, Account string
+}
+
+// Grant is one way to a token.
+type Grant interface {
+	// Name labels the grant in metrics and audit records.
+	Name(*Request) string
+	// Check refuses a request that lacks what the grant needs.
+	Check(*Request) *Error
+}

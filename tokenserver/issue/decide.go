@@ -1,0 +1,93 @@
+package issue
+
+import (
+	"strings"
+	"time"
+
+	"github.com/tokenwright/tokenwright/tokenserver/audit"
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
+	"github.com/tokenwright/tokenwright/tokenserver/scope"
+)
+
+// verdict is what of a request is granted, and for how long.
+type verdict struct {
+	granted []scope.Scope
+	// notAfter is the earliest end of what is granted; zero if nothing ends.
+	notAfter time.Time
+	why      []audit.Why
+}
+
+func (v *verdict) expiry(latest time.Time) time.Time {
+	if !v.notAfter.IsZero() && v.notAfter.Before(latest) {
+		return v.notAfter.Truncate(time.Second)
+	}
+	return latest
+}
+
+func (v *verdict) add(s scope.Scope, actions []string, notAfter time.Time) {
+	v.granted = append(v.granted, scope.Scope{Type: s.Type, Name: s.Name, Actions: actions})
+	if !notAfter.IsZero() && (v.notAfter.IsZero() || notAfter.Before(v.notAfter)) {
+		v.notAfter = notAfter
+	}
+}
+
+// decide asks the policies about each scope.
+//
+// The policies are not told the client id: nobody proved it here, and an Allow that depends on it would be open to all.
+func (i *Issuer) decide(request *Request) verdict {
+	var v verdict
+	for _, s := range request.Scopes {
+		ask := policy.Request{
+			Caller: request.Caller, Audience: request.Audience.Name,
+			Resource: policy.Resource{Type: s.Type, Name: s.Name}, Actions: s.Actions,
+			SourceIP: request.SourceIP, Time: request.Time, Admits: request.Audience.Namespaces.Admits,
+		}
+		if actions, notAfter := lasting(request.Policies, ask); len(actions) > 0 {
+			v.add(s, actions, notAfter)
+		}
+		if i.Explain {
+			v.why = append(v.why, explain(s, request.Policies.Explain(ask))...)
+		}
+	}
+	return v
+}
+
+// lasting returns the actions that are granted for at least MinLifetime. A token cannot be shorter than that, and must
+// not outlive what it grants; so what ends sooner is left out, action by action, and does not take the rest with it.
+func lasting(policies *policy.Index, ask policy.Request) (actions []string, notAfter time.Time) {
+	decision := policies.Decide(ask)
+	if lasts(decision, ask.Time) {
+		return decision.Granted, decision.NotAfter
+	}
+	for _, action := range decision.Granted {
+		ask.Actions = []string{action}
+		one := policies.Decide(ask)
+		if len(one.Granted) != 1 || !lasts(one, ask.Time) {
+			continue
+		}
+		actions = append(actions, one.Granted[0])
+		if !one.NotAfter.IsZero() && (notAfter.IsZero() || one.NotAfter.Before(notAfter)) {
+			notAfter = one.NotAfter
+		}
+	}
+	return actions, notAfter
+}
+
+func lasts(decision policy.Decision, now time.Time) bool {
+	return decision.NotAfter.IsZero() || !decision.NotAfter.Before(now.Add(MinLifetime))
+}
+
+func explain(s scope.Scope, decision policy.Decision) []audit.Why {
+	why := make([]audit.Why, 0, len(decision.Why))
+	for _, reason := range decision.Why {
+		parts := []string{reason.Policy.Kind, reason.Policy.Name}
+		if reason.Policy.Namespace != "" {
+			parts = []string{reason.Policy.Kind, reason.Policy.Namespace, reason.Policy.Name}
+		}
+		why = append(why, audit.Why{
+			Scope: s.Type + ":" + s.Name, Action: reason.Action, Effect: string(reason.Effect),
+			Policy: strings.Join(parts, "/"), Rule: reason.Rule,
+		})
+	}
+	return why
+}

@@ -1,0 +1,151 @@
+package issue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"time"
+
+	"github.com/tokenwright/tokenwright/tokenserver/audit"
+	"github.com/tokenwright/tokenwright/tokenserver/caller"
+	"github.com/tokenwright/tokenwright/tokenserver/metrics"
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
+	"github.com/tokenwright/tokenwright/tokenserver/scope"
+	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
+	"github.com/tokenwright/tokenwright/tokenserver/token"
+)
+
+const (
+	// MinLifetime is the shortest token: clients of registries take less for an error (distribution's token.md).
+	MinLifetime = time.Minute
+	// MaxToken is the longest token in bytes: proxies in front of registries commonly refuse headers past 8 KiB.
+	MaxToken = 7 << 10
+	// backdate is how far iat and nbf lie in the past, for verifiers whose clock is behind; zot allows no leeway.
+	backdate = time.Minute
+)
+
+// The errors of Registry.
+var (
+	// ErrNoKey says that nothing can be signed for the audience at present.
+	ErrNoKey = errors.New("no usable signing key")
+	// ErrTooLarge says that the token would be longer than MaxToken.
+	ErrTooLarge = errors.New("the token would be too long")
+	// ErrAudit says that the record could not be written, so that the token was thrown away.
+	ErrAudit = errors.New("the token could not be recorded")
+)
+
+// Issuer makes tokens. All fields but Explain are required.
+type Issuer struct {
+	// Name is the iss of every token.
+	Name    string
+	Audit   *audit.Log
+	Metrics *metrics.Metrics
+	// Random is where token ids come from.
+	Random io.Reader
+	// Explain puts the policies behind each grant into the audit record.
+	Explain bool
+}
+
+// Request is one ask for a registry token, by a caller who has been proved.
+type Request struct {
+	// ID and Grant name the request and its grant in the audit record.
+	ID, Grant string
+	Caller    caller.Caller
+	// Audience and Policies come from one snapshot.
+	Audience *snapshot.Audience
+	Policies *policy.Index
+	Scopes   []scope.Scope
+	// SourceIP is the zero Addr if it is not known.
+	SourceIP netip.Addr
+	// ClientID and Account are claims that nobody proved. They go into the audit record and nowhere else.
+	ClientID, Account string
+	Time              time.Time
+}
+
+// Token is what was issued.
+type Token struct {
+	// Text is the compact JWS.
+	Text string
+	// Granted is what the token is good for; never more than was asked.
+	Granted  []scope.Scope
+	IssuedAt time.Time
+	// ExpiresIn counts from IssuedAt, in whole seconds.
+	ExpiresIn time.Duration
+}
+
+// Registry issues a token of the Docker token protocol. Its claims are the part of what was asked that the policies
+// grant, which may be nothing: that is a token too, and how a client learns that a login is right.
+func (i *Issuer) Registry(ctx context.Context, request *Request) (Token, error) {
+	lifetime, err := usable(request.Audience, request.Time)
+	if err != nil {
+		return Token{}, err
+	}
+	minted, record, err := i.mint(request, i.decide(request), lifetime)
+	if err != nil {
+		return Token{}, err
+	}
+	if err := i.Audit.Write(ctx, record); err != nil {
+		i.Metrics.AuditFailure()
+		return Token{}, fmt.Errorf("%w: %w", ErrAudit, err)
+	}
+	i.Metrics.Token(request.Grant, request.Audience.Name)
+	return minted, nil
+}
+
+// usable returns how long a token may live if the audience's key may sign now. A replica that nobody tells about a
+// rotation stops by itself.
+func usable(audience *snapshot.Audience, now time.Time) (time.Duration, error) {
+	signer := audience.Signer
+	if signer == nil {
+		return 0, fmt.Errorf("%w for audience %q: %s", ErrNoKey, audience.Name, audience.Unusable)
+	}
+	if until := signer.SignUntil(); !until.IsZero() && !now.Before(until) {
+		return 0, fmt.Errorf("%w for audience %q: the key was to sign until %s", ErrNoKey, audience.Name, until.Format(time.RFC3339))
+	}
+	lifetime := min(audience.TokenLifetime, signer.LongestLifetime()).Truncate(time.Second)
+	if lifetime < MinLifetime {
+		return 0, fmt.Errorf("%w for audience %q: a token could live %s only", ErrNoKey, audience.Name, lifetime)
+	}
+	return lifetime, nil
+}
+
+// mint signs what was decided and says so in a record.
+func (i *Issuer) mint(request *Request, verdict verdict, lifetime time.Duration) (Token, *audit.Record, error) {
+	id, err := token.NewID(i.Random)
+	if err != nil {
+		return Token{}, nil, fmt.Errorf("%w: %w", ErrNoKey, err)
+	}
+	issued := request.Time.Truncate(time.Second)
+	expires := verdict.expiry(issued.Add(lifetime))
+	subject := request.Caller.Username
+	if request.Caller.IsAnonymous() {
+		subject = ""
+	}
+	text, err := request.Audience.Signer.Sign(token.TypeRegistry, token.RegistryClaims{
+		Issuer: i.Name, Subject: subject, Audience: request.Audience.Name, ID: id,
+		Expiry: expires.Unix(), NotBefore: issued.Add(-backdate).Unix(), IssuedAt: issued.Add(-backdate).Unix(),
+		Access: access(verdict.granted),
+	})
+	switch {
+	case err != nil:
+		return Token{}, nil, fmt.Errorf("%w for audience %q: %w", ErrNoKey, request.Audience.Name, err)
+	case len(text) > MaxToken:
+		return Token{}, nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(text))
+	}
+	minted := Token{Text: text, Granted: verdict.granted, IssuedAt: issued, ExpiresIn: expires.Sub(issued)}
+	record := request.Record(audit.Issued)
+	record.TokenID, record.KeyID, record.Expires = id, request.Audience.Signer.KeyID(), expires.UTC()
+	record.Granted, record.Why = texts(verdict.granted), verdict.why
+	return minted, record, nil
+}
+
+// access is never nil: a registry reads null as a malformed token.
+func access(granted []scope.Scope) []token.Access {
+	entries := make([]token.Access, len(granted))
+	for n, g := range granted {
+		entries[n] = token.Access{Type: g.Type, Name: g.Name, Actions: g.Actions}
+	}
+	return entries
+}

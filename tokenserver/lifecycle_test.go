@@ -1,0 +1,273 @@
+package tokenserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/tokenwright/tokenwright/tokenserver/caller"
+	"github.com/tokenwright/tokenwright/tokenserver/identity"
+	"github.com/tokenwright/tokenwright/tokenserver/observe"
+	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
+)
+
+// slow is an Authenticator that waits to be released.
+type slow struct {
+	entered chan struct{}
+	release chan struct{}
+}
+
+func (s slow) Authenticate(context.Context, *snapshot.Snapshot, identity.Credentials, time.Time) (caller.Caller, error) {
+	s.entered <- struct{}{}
+	<-s.release
+	return caller.Anonymous(), nil
+}
+
+func (r *running) probe(t testing.TB, path string) reply {
+	t.Helper()
+	request, err := http.NewRequest(http.MethodGet, r.health+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.do(t, request)
+}
+
+func TestReadyWhenTheObserverIs(t *testing.T) {
+	var ready atomic.Bool
+	r := start(t, func(_ *Options, parts *Parts) {
+		parts.Observer = observer{ready: func() error {
+			if ready.Load() {
+				return nil
+			}
+			return errors.New("AccessPolicy has not synced")
+		}}
+	})
+	if got := r.probe(t, "/healthz"); got.status != http.StatusOK {
+		t.Errorf("healthz = %d: a server that waits is alive", got.status)
+	}
+	if got := r.probe(t, "/readyz"); got.status != http.StatusServiceUnavailable || !strings.Contains(string(got.body), "AccessPolicy has not synced") {
+		t.Errorf("readyz = %d %s", got.status, got.body)
+	}
+	for _, path := range []string{"/token", "/.well-known/jwks.json"} {
+		got := ask{path: path, query: asking()}.send(t, r)
+		if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" {
+			t.Errorf("%s answered %d before everything was seen: a Deny may be missing, or a key", path, got.status)
+		}
+	}
+	ready.Store(true)
+	if got := r.probe(t, "/readyz"); got.status != http.StatusOK {
+		t.Errorf("readyz = %d %s", got.status, got.body)
+	}
+	if got := r.get(t, "", "", asking()); got.status != http.StatusOK {
+		t.Errorf("token = %d %s", got.status, got.body)
+	}
+}
+
+func TestShutdownLetsRequestsFinish(t *testing.T) {
+	s := slow{entered: make(chan struct{}), release: make(chan struct{})}
+	r := start(t, func(_ *Options, parts *Parts) { parts.Authenticator = s })
+	answered := make(chan reply)
+	go func() { answered <- r.get(t, "", "", asking()) }()
+	<-s.entered
+	r.stop()
+	waitFor(t, "readyz says that the server is going", func() bool {
+		got := r.probe(t, "/readyz")
+		return got.status == http.StatusServiceUnavailable && strings.Contains(string(got.body), "shutting down")
+	})
+	waitFor(t, "new connections are refused", func() bool {
+		response, err := r.client.Get(r.url + "/.well-known/jwks.json")
+		if err == nil {
+			response.Body.Close()
+		}
+		return err != nil
+	})
+	close(s.release)
+	if got := <-answered; got.status != http.StatusOK {
+		t.Errorf("the request under way got %d %s", got.status, got.body)
+	}
+	if err := <-r.ended; err != nil {
+		t.Errorf("Serve returned %v", err)
+	}
+	if log := readFile(t, r.auditFile); strings.Count(log, "\n") != 1 {
+		t.Errorf("audit log = %q", log)
+	}
+}
+
+func TestShutdownDoesNotWaitForEver(t *testing.T) {
+	s := slow{entered: make(chan struct{}), release: make(chan struct{})}
+	defer close(s.release)
+	r := start(t, func(options *Options, parts *Parts) {
+		options.ShutdownTimeout, parts.Authenticator = 50*time.Millisecond, s
+	})
+	go r.client.Get(r.url + "/token?service=" + service) //nolint:errcheck // it is cut off
+	<-s.entered
+	r.stop()
+	select {
+	case err := <-r.ended:
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Serve returned %v: that requests were cut off should be said", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the server waited for a request that does not end")
+	}
+}
+
+func TestAPortThatIsTakenIsAnError(t *testing.T) {
+	taken := listenHere(t)
+	defer taken.Close()
+	options := Options{
+		Namespace: "n", Issuer: issuerName, Listen: taken.Addr().String(), HealthListen: "127.0.0.1:0",
+		AuditFile: filepath.Join(t.TempDir(), "audit.log"),
+	}
+	err := Serve(context.Background(), options, Parts{Snapshots: &snapshot.Holder{}, Observer: observer{}})
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestAnObserverThatFailsEndsTheServer(t *testing.T) {
+	broken := errors.New("the cache could not start")
+	r := start(t, func(_ *Options, parts *Parts) { parts.Observer = failing{broken} })
+	select {
+	case err := <-r.ended:
+		if !errors.Is(err, broken) {
+			t.Errorf("Serve returned %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the server went on without anything that keeps its snapshot")
+	}
+}
+
+type failing struct{ err error }
+
+func (f failing) Start(context.Context) error { return f.err }
+func (f failing) Ready() error                { return f.err }
+func (f failing) Stats() observe.Stats        { return observe.Stats{} }
+
+// TestABlockedAuditLog has the audit log in a pipe that nobody reads.
+func TestABlockedAuditLog(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "audit.pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if err := reader.SetWriteDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	// The pipe takes some 64 KiB; what is not taken by the deadline does not fit.
+	if _, err := reader.Write(bytes.Repeat([]byte{'\n'}, 1<<20)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatalf("the pipe took a megabyte: %v", err)
+	}
+	r := start(t, func(options *Options, _ *Parts) { options.AuditFile = pipe })
+
+	began := time.Now()
+	got := r.get(t, "", "", asking("repository:public/app:pull"))
+	if took := time.Since(began); got.status != http.StatusServiceUnavailable || took > 3*time.Second {
+		t.Errorf("status %d after %s: %s", got.status, took, got.body)
+	}
+	checkProblem(t, ask{}, got)
+	metrics := string(r.probe(t, "/metrics").body)
+	if !strings.Contains(metrics, "tokenwright_server_audit_failures_total 1\n") {
+		t.Error("the failure was not counted")
+	}
+
+	drained := make(chan struct{})
+	go func() {
+		defer close(drained)
+		buffer := make([]byte, 1<<16)
+		for {
+			if _, err := reader.Read(buffer); err != nil {
+				return
+			}
+		}
+	}()
+	waitFor(t, "tokens are sent again when the log is read again", func() bool {
+		return r.get(t, "", "", asking()).status == http.StatusOK
+	})
+	r.stop()
+	if err := <-r.ended; err != nil {
+		t.Errorf("Serve returned %v", err)
+	}
+	reader.Close() // this ends the goroutine
+	<-drained
+}
+
+func TestMetricsOfRequests(t *testing.T) {
+	r := start(t, nil)
+	r.get(t, "", "", asking())
+	r.get(t, "alice", "secret", asking())
+	r.get(t, "alice", "wrong", asking())
+	r.get(t, "\x01"+strings.Repeat("x", 300), "wrong", asking())
+	var body string
+	waitFor(t, "the requests are counted", func() bool {
+		body = string(r.probe(t, "/metrics").body)
+		return strings.Contains(body, `requests_total{code="401",endpoint="token",grant="basic"} 2`)
+	})
+	for _, want := range []string{
+		`tokenwright_server_requests_total{code="200",endpoint="token",grant="anonymous"} 1`,
+		`tokenwright_server_requests_total{code="200",endpoint="token",grant="basic"} 1`,
+		`tokenwright_server_authentications_total{method="none",result="ok"} 1`,
+		`tokenwright_server_authentications_total{method="password",result="ok"} 1`,
+		`tokenwright_server_authentications_total{method="unknown",result="refused"} 2`,
+		fmt.Sprintf(`tokenwright_server_tokens_issued_total{audience=%q,grant="basic"} 1`, service),
+		"tokenwright_server_policies 2",
+		`tokenwright_server_signing_keys{usable="true"} 1`,
+		`tokenwright_server_signing_keys{usable="false"} 1`,
+	} {
+		if !strings.Contains(body, want+"\n") {
+			t.Errorf("missing: %s", want)
+		}
+	}
+	if strings.Contains(body, "xxx") {
+		t.Error("what a client sent became a label")
+	}
+}
+
+func TestThePrefix(t *testing.T) {
+	r := start(t, func(options *Options, _ *Parts) { options.PathPrefix = "/auth" })
+	for _, path := range []string{"/token", "/token/", "/auth/token", "/auth/token/", "/.well-known/jwks.json", "/auth/.well-known/jwks.json"} {
+		if got := (ask{path: path, query: asking()}).send(t, r); got.status != http.StatusOK {
+			t.Errorf("%s: status %d", path, got.status)
+		}
+	}
+	if got := (ask{path: "/auth", query: asking()}).send(t, r); got.status != http.StatusNotFound {
+		t.Errorf("/auth: status %d", got.status)
+	}
+}
+
+func TestOptionsAreChecked(t *testing.T) {
+	good := Options{Namespace: "n", Issuer: "i", PathPrefix: "auth/"}
+	if err := good.Validate(); err != nil || good.PathPrefix != "/auth" {
+		t.Errorf("err = %v, prefix = %q", err, good.PathPrefix)
+	}
+	cases := map[string]func(*Options){
+		"no issuer":              func(o *Options) { o.Issuer = "" },
+		"no namespace":           func(o *Options) { o.Namespace = "" },
+		"a key without its cert": func(o *Options) { o.TLSKeyFile = "tls.key" },
+		"a cert without its key": func(o *Options) { o.TLSCertFile = "tls.crt" },
+		"a negative time":        func(o *Options) { o.ShutdownTimeout = -1 },
+		"a brace in the prefix":  func(o *Options) { o.PathPrefix = "/{x}" },
+	}
+	for name, change := range cases {
+		t.Run(name, func(t *testing.T) {
+			o := good
+			change(&o)
+			if o.Validate() == nil {
+				t.Error("it was accepted")
+			}
+		})
+	}
+}

@@ -1,0 +1,71 @@
+package metrics
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+func TestMetrics(t *testing.T) {
+	now := time.Date(2026, 1, 1, 0, 1, 0, 0, time.UTC)
+	m := New("v1", func() State {
+		return State{BuiltAt: now.Add(-time.Minute), Policies: 7, Keys: 2, Providers: 1, UsableSigningKeys: 3, UnusableSigningKeys: 1,
+			KeptKeySets: 1, Builds: 5, BuildTime: 250 * time.Millisecond, WatchErrors: 2}
+	}, func() time.Time { return now })
+	m.Request("token", "anonymous", 200, time.Millisecond)
+	m.Request("token", "none", 413, time.Millisecond)
+	m.Panic("token")
+	m.Token("anonymous", "registry.example.com")
+	m.Authentication("none", AuthenticationOK)
+	m.AuditFailure()
+	m.AuditDropped()
+
+	want := `
+tokenwright_server_audit_dropped_total 1
+tokenwright_server_audit_failures_total 1
+tokenwright_server_authentications_total{method="none",result="ok"} 1
+tokenwright_server_identity_providers 1
+tokenwright_server_kept_key_sets 1
+tokenwright_server_keys 2
+tokenwright_server_panics_total{endpoint="token"} 1
+tokenwright_server_policies 7
+tokenwright_server_requests_total{code="200",endpoint="token",grant="anonymous"} 1
+tokenwright_server_requests_total{code="413",endpoint="token",grant="none"} 1
+tokenwright_server_signing_keys{usable="false"} 1
+tokenwright_server_signing_keys{usable="true"} 3
+tokenwright_server_snapshot_age_seconds 60
+tokenwright_server_snapshot_build_seconds 0.25
+tokenwright_server_snapshots_built_total 5
+tokenwright_server_tokens_issued_total{audience="registry.example.com",grant="anonymous"} 1
+tokenwright_server_watch_errors_total 2
+`
+	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), scrape(t, m)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestASnapshotThatWasNeverBuiltHasNoAge(t *testing.T) {
+	m := New("v1", func() State { return State{} }, time.Now)
+	if got := scrape(t, m); strings.Contains(got, "snapshot_age") {
+		t.Errorf("an age of 50 years raises every alert:\n%s", got)
+	}
+}
+
+// scrape returns the server's own metrics without what describes them, and without the histogram.
+func scrape(t *testing.T, m *Metrics) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	var own strings.Builder
+	for line := range strings.Lines(w.Body.String()) {
+		if strings.HasPrefix(line, namespace) && !strings.HasPrefix(line, namespace+"_request_duration") {
+			own.WriteString(line)
+		}
+	}
+	return own.String()
+}

@@ -1,0 +1,28 @@
+package tokenserver
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/tokenwright/tokenwright/tokenserver/identity"
+	"github.com/tokenwright/tokenwright/tokenserver/observe"
+	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
+)
+
+// Run runs the server against the API server that the options lead to, until the context ends. It starts also while the
+// API server is away, and becomes ready when it has seen everything once.
+func Run(ctx context.Context, options Options) error {
+	holder := &snapshot.Holder{}
+	observer, err := observe.New(observe.Options{
+		Config: options.Config, Namespace: options.Namespace, Holder: holder, Log: options.Log.WithName("observe"),
+	})
+	if err != nil {
+		return err
+	}
+	cluster, err := identity.NewCluster(options.Config)
+	if err != nil {
+		return fmt.Errorf("prepare to review tokens: %w", err)
+	}
+	authenticator := identity.New(identity.Options{Cluster: cluster, Log: options.Log.WithName("identity")})
+	return Serve(ctx, options, Parts{Snapshots: holder, Authenticator: authenticator, Observer: observer})
+}

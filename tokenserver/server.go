@@ -1,0 +1,183 @@
+// Package tokenserver wires the token server: listeners, TLS, endpoints, the observer and the order in which they stop.
+// It is the only place where they meet. What they do is the business of the packages below it.
+package tokenserver
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tokenwright/tokenwright/tokenserver/audit"
+	"github.com/tokenwright/tokenwright/tokenserver/discovery"
+	"github.com/tokenwright/tokenwright/tokenserver/docker"
+	"github.com/tokenwright/tokenwright/tokenserver/grant"
+	"github.com/tokenwright/tokenwright/tokenserver/httpx"
+	"github.com/tokenwright/tokenwright/tokenserver/issue"
+	"github.com/tokenwright/tokenwright/tokenserver/metrics"
+	"github.com/tokenwright/tokenwright/tokenserver/observe"
+	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
+)
+
+// Observer keeps the snapshot; observe.Observer is the one.
+type Observer interface {
+	// Start blocks until the context ends.
+	Start(ctx context.Context) error
+	// Ready returns why requests cannot be answered yet, and nil when they can.
+	Ready() error
+	// Stats are for metrics.
+	Stats() observe.Stats
+}
+
+// Parts are what the server answers by.
+type Parts struct {
+	Snapshots     *snapshot.Holder
+	Authenticator grant.Authenticator
+	Observer      Observer
+}
+
+// server is a running token server.
+type server struct {
+	options  Options
+	parts    Parts
+	audit    *audit.Log
+	metrics  *metrics.Metrics
+	synced   atomic.Bool
+	draining atomic.Bool
+}
+
+// Serve runs the server until the context ends, and then stops it in order: not ready, no new connections, requests
+// under way finished, audit log flushed. It returns an error if anything but the context ended it.
+func Serve(ctx context.Context, options Options, parts Parts) error {
+	if err := options.Validate(); err != nil {
+		return err
+	}
+	sink, err := audit.Open(options.AuditFile)
+	if err != nil {
+		return err
+	}
+	defer sink.Close() //nolint:errcheck // every line has been handed to the operating system by its own write
+	s := &server{options: options, parts: parts, audit: audit.New(sink)}
+	s.metrics = metrics.New(options.Version, s.state, time.Now)
+	err = s.run(ctx)
+
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	return errors.Join(err, s.audit.Close(flush))
+}
+
+// run starts the listeners and the observer, and waits for the first to fail or for the end.
+func (s *server) run(ctx context.Context) error {
+	// What serves requests outlives ctx: it ends when the last request has.
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	group := &group{failed: make(chan error, 1)}
+
+	health := httpx.NewServer(serving, s.health(), s.options.Log)
+	api := httpx.NewServer(serving, s.routes(), s.options.Log)
+	if err := s.listen(serving, group, health, api); err != nil {
+		return errors.Join(err, health.Close(), api.Close())
+	}
+	group.run("observer", func() error { return s.parts.Observer.Start(serving) })
+
+	var failure error
+	select {
+	case <-ctx.Done():
+		s.options.Log.Info("Began to shut down", "timeout", s.options.ShutdownTimeout.String())
+	case failure = <-group.failed:
+	}
+	s.draining.Store(true)
+	drained, cancel := context.WithTimeout(serving, s.options.ShutdownTimeout)
+	defer cancel()
+	if err := api.Shutdown(drained); err != nil {
+		failure = errors.Join(failure, fmt.Errorf("drain requests: %w", err), api.Close())
+	}
+	stop()
+	failure = errors.Join(failure, health.Close())
+	group.wait()
+	return failure
+}
+
+// routes are all paths of the API listener.
+func (s *server) routes() http.Handler {
+	token := docker.Endpoint{Granter: &grant.Granter{
+		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
+		Issuer: &issue.Issuer{
+			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
+		},
+	}}
+	keys := discovery.JWKS{Snapshots: s.parts.Snapshots, MaxAge: s.options.JWKSMaxAge}
+	nothing := func(http.ResponseWriter, *http.Request, *httpx.Exchange) error { return httpx.NotFound() }
+	return httpx.Routes(s.options.PathPrefix, map[string]http.Handler{
+		"/token":       s.endpoint(docker.Name, docker.Methods(), s.whenSynced(token.Handle), docker.WriteError),
+		discovery.Path: s.endpoint(discovery.Name, discovery.Methods(), s.whenSynced(keys.Handle), httpx.WritePlainError),
+	}, s.endpoint("none", nil, nothing, httpx.WritePlainError))
+}
+
+// handler has the form of httpx.Endpoint's Handle.
+type handler = func(http.ResponseWriter, *http.Request, *httpx.Exchange) error
+
+// whenSynced lets nobody in before everything has been seen once. Nobody should come, because the server is not ready;
+// but policies that lack a Deny grant too much, and a verifier would keep a key set that lacks a key.
+func (s *server) whenSynced(handle handler) handler {
+	return func(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
+		if !s.synced.Load() {
+			if err := s.parts.Observer.Ready(); err != nil {
+				return &httpx.Error{
+					Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable",
+					Message: "the server is not ready yet", RetryAfter: time.Second, Cause: err,
+				}
+			}
+			s.synced.Store(true)
+		}
+		return handle(w, r, x)
+	}
+}
+
+func (s *server) endpoint(
+	name string, methods []string,
+	handle handler,
+	writeError func(http.ResponseWriter, *http.Request, *httpx.Error),
+) *httpx.Endpoint {
+	return &httpx.Endpoint{
+		Name: name, Methods: methods, Handle: handle, WriteError: writeError,
+		Recorder: s.metrics, Log: s.options.Log, Now: time.Now,
+	}
+}
+
+// state is what the gauges show.
+func (s *server) state() metrics.State {
+	from, observed := s.parts.Snapshots.Load(), s.parts.Observer.Stats()
+	return metrics.State{
+		BuiltAt: from.BuiltAt, Policies: from.Counts.Policies, Keys: from.Counts.Keys, Providers: from.Counts.Providers,
+		UsableSigningKeys:   from.Counts.UsableSigningKeys,
+		UnusableSigningKeys: from.Counts.SigningKeys - from.Counts.UsableSigningKeys,
+		KeptKeySets:         observed.KeySetsKept,
+		Builds:              observed.Builds, BuildTime: observed.BuildTime, WatchErrors: observed.WatchErrors,
+	}
+}
+
+// group is goroutines of which the first failure counts.
+type group struct {
+	all    sync.WaitGroup
+	failed chan error
+}
+
+func (g *group) run(name string, work func() error) {
+	g.all.Go(func() {
+		err := work()
+		if err == nil || errors.Is(err, http.ErrServerClosed) {
+			return
+		}
+		select {
+		case g.failed <- fmt.Errorf("%s: %w", name, err):
+		default:
+		}
+	})
+}
+
+func (g *group) wait() { g.all.Wait() }
