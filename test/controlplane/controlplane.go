@@ -84,6 +84,8 @@ func StartWith(o Options) (*Plane, error) {
 		env.ErrorIfCRDPathMissing = true
 	}
 	env.ControlPlane.GetAPIServer().CertDir = o.CertDir
+	// Otherwise it waits a minute for the watches of those who are still there.
+	env.ControlPlane.GetAPIServer().Configure().Set("shutdown-send-retry-after", "true")
 	config, err := env.Start()
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start the control plane: %w", err), env.Stop())

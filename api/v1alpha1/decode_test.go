@@ -1,0 +1,119 @@
+package v1alpha1_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/test/controlplane"
+)
+
+// TestDefaults shows what the API server makes of the smallest object of each kind, as a typed client reads it.
+func TestDefaults(t *testing.T) {
+	subjects := []v1alpha1.Subject{{Kind: v1alpha1.SubjectUser, Name: "alice"}}
+	rules := []v1alpha1.Rule{{
+		Type: "repository", Names: []v1alpha1.ResourceName{"team-a/**"}, Actions: []v1alpha1.Action{"pull"},
+	}}
+	policySpec := v1alpha1.PolicySpec{Effect: v1alpha1.EffectAllow, Subjects: subjects, Rules: rules}
+	cases := map[string]struct {
+		reason string
+		kind   kind
+		spec   m
+		into   client.Object
+		want   client.Object
+	}{
+		"AccessPolicy": {
+			reason: "a policy allows unless it says otherwise, and nobody has looked at it",
+			kind:   accessPolicy, spec: accessPolicy.spec, into: &v1alpha1.AccessPolicy{},
+			want: &v1alpha1.AccessPolicy{
+				Spec:   v1alpha1.AccessPolicySpec{PolicySpec: policySpec},
+				Status: v1alpha1.PolicyStatus{ObservedGeneration: -1},
+			},
+		},
+		"ClusterAccessPolicy": {
+			reason: "refresh tokens expire unless the policy says otherwise, and the text of a claim is kept",
+			kind:   clusterAccessPolicy,
+			spec:   merged(clusterAccessPolicy.spec, merged(claim(nil), m{"offlineAccess": m{"maxLifetime": "24h"}})),
+			into:   &v1alpha1.ClusterAccessPolicy{},
+			want: &v1alpha1.ClusterAccessPolicy{
+				Spec: v1alpha1.ClusterAccessPolicySpec{
+					PolicySpec:    policySpec,
+					OfflineAccess: &v1alpha1.OfflineAccess{MaxLifetime: "24h", NonExpiring: v1alpha1.Forbidden},
+					Claims:        []v1alpha1.Claim{{Name: "prvd", Value: v1alpha1.ClaimValue{Raw: []byte(`{"permissions":415}`)}}},
+				},
+				Status: v1alpha1.PolicyStatus{ObservedGeneration: -1},
+			},
+		},
+		"SigningKey": {
+			reason: "every field of a key but its audiences has a default, also within objects that were left out",
+			kind:   signingKey, spec: signingKey.spec, into: &v1alpha1.SigningKey{},
+			want: &v1alpha1.SigningKey{
+				Spec: v1alpha1.SigningKeySpec{
+					Audiences:         []v1alpha1.Audience{"registry.example.com"},
+					Namespaces:        v1alpha1.AdmittedNamespaces{From: v1alpha1.NamespacesAll},
+					Algorithm:         v1alpha1.ES256,
+					TokenLifetime:     "15m",
+					KeyIdentification: v1alpha1.X509Chain,
+					KeyIDFormat:       v1alpha1.Thumbprint,
+					NonExpiringTokens: v1alpha1.Forbidden,
+					Rotation:          v1alpha1.Rotation{Mode: v1alpha1.RotationAutomatic, Interval: "720h", PublishAhead: "2h"},
+				},
+				Status: v1alpha1.SigningKeyStatus{ObservedGeneration: -1},
+			},
+		},
+		"IdentityProvider with htpasswd": {
+			reason: "the file lies under the key htpasswd",
+			kind:   identityProvider, spec: identityProvider.spec, into: &v1alpha1.IdentityProvider{},
+			want: &v1alpha1.IdentityProvider{
+				Spec: v1alpha1.IdentityProviderSpec{Htpasswd: &v1alpha1.HtpasswdProvider{
+					SecretRef: v1alpha1.SecretKeyRef{Name: "users", Key: "htpasswd"},
+				}},
+				Status: v1alpha1.IdentityProviderStatus{ObservedGeneration: -1},
+			},
+		},
+		"IdentityProvider with kubernetes": {
+			reason: "the API server is asked if it answers",
+			kind:   identityProvider, spec: m{"kubernetes": m{"audiences": l{"tokenwright"}}}, into: &v1alpha1.IdentityProvider{},
+			want: &v1alpha1.IdentityProvider{
+				Spec: v1alpha1.IdentityProviderSpec{Kubernetes: &v1alpha1.KubernetesProvider{
+					Audiences: []v1alpha1.Audience{"tokenwright"}, Verification: v1alpha1.VerifyOnlinePreferred,
+				}},
+				Status: v1alpha1.IdentityProviderStatus{ObservedGeneration: -1},
+			},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			// A status that a client sends with a new object must not count.
+			sent := c.kind.object("defaults", c.spec, m{"observedGeneration": 99})
+			if a := send(t, http.MethodPost, c.kind.path(), sent); !a.accepted() {
+				t.Fatalf("create: %s", a.refusal.Message)
+			}
+			defer send(t, http.MethodDelete, c.kind.path("defaults"), nil)
+			key := client.ObjectKey{Name: "defaults"}
+			if c.kind.namespaced {
+				key.Namespace = "default"
+			}
+			if err := plane.Client.Get(t.Context(), key, c.into); err != nil {
+				t.Fatalf("read: %v", err)
+			}
+			ignored := cmpopts.IgnoreTypes(metav1.TypeMeta{}, metav1.ObjectMeta{})
+			if diff := cmp.Diff(c.want, c.into, ignored); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+			}
+		})
+	}
+}
+
+// typed reads JSON as a typed client does, an informer's included.
+func typed(text []byte) (runtime.Object, error) {
+	object, _, err := serializer.NewCodecFactory(controlplane.Scheme()).UniversalDeserializer().Decode(text, nil, nil)
+	return object, err
+}
