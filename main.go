@@ -1,3 +1,12 @@
+// Command tokenwright is the manager, the token server and the tools of Tokenwright.
 package main
 
-func main() {}
+import (
+	"os"
+
+	"github.com/tokenwright/tokenwright/cmd"
+)
+
+func main() {
+	os.Exit(cmd.Execute())
+}

@@ -1,0 +1,73 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestExecute(t *testing.T) {
+	type want struct {
+		Status         int
+		Stdout, Stderr string
+	}
+	cases := map[string]struct {
+		reason string
+		args   []string
+		want   want
+	}{
+		"The version": {
+			"scripts read it from the standard output", []string{"version"},
+			want{Status: 0, Stdout: "tokenwright devel (go"},
+		},
+		"No command": {
+			"whoever does not know the commands gets them", nil,
+			want{Status: 0, Stdout: "A Kubernetes-native authority"},
+		},
+		"An unknown command": {
+			"a mistake is one line, and a status that scripts see", []string{"serve"},
+			want{Status: 1, Stderr: `error: unknown command "serve"`},
+		},
+		"An unknown flag": {
+			"a mistake is one line", []string{"server", "--isuer=x"},
+			want{Status: 1, Stderr: "error: unknown flag: --isuer"},
+		},
+		"A server without an issuer": {
+			"registries compare it, so there is no default", []string{"server", "--kubeconfig=/nonexistent"},
+			want{Status: 1, Stderr: "error: the issuer is missing"},
+		},
+		"A server with half of TLS": {
+			"plain HTTP must not come of a mistake", []string{"server", "--issuer=x", "--tls-cert-file=tls.crt"},
+			want{Status: 1, Stderr: "error: the TLS certificate and the TLS key must be given together"},
+		},
+		"A server without a cluster": {
+			"it says what it could not read", []string{"server", "--issuer=x", "--kubeconfig=/nonexistent"},
+			want{Status: 1, Stderr: "error: find the API server: "},
+		},
+		"An unknown log level": {
+			"nothing is logged at a level that does not exist", []string{"server", "--issuer=x", "--log-level=loud"},
+			want{Status: 1, Stderr: "error: log level must be error, info or debug"},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			got := want{Status: execute(context.Background(), tc.args, &stdout, &stderr)}
+			got.Stdout, got.Stderr = beginning(stdout.String(), tc.want.Stdout), beginning(stderr.String(), tc.want.Stderr)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// beginning cuts a text at the length of what is expected; what is not expected stays whole.
+func beginning(text, want string) string {
+	if want != "" && strings.HasPrefix(text, want) {
+		return want
+	}
+	return text
+}

@@ -1,0 +1,74 @@
+package cmd
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tokenwright/tokenwright/tokenserver"
+	"github.com/tokenwright/tokenwright/tokenserver/audit"
+)
+
+// serverFlags are the flags of `tokenwright server`.
+type serverFlags struct {
+	tokenserver.Options
+
+	kubeconfig string
+	logLevel   string
+}
+
+// newServerCommand returns `tokenwright server`.
+func newServerCommand() *cobra.Command {
+	var f serverFlags
+	cmd := &cobra.Command{
+		Use:   "server",
+		Short: "Run the token server: callers prove who they are and get tokens for what the policies grant",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return runServer(ctx, cmd, f)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.Namespace, "namespace", "tokenwright-system", "namespace of SigningKeys, IdentityProviders and their Secrets")
+	flags.StringVar(&f.Issuer, "issuer", "", "iss of every token, such as https://auth.example.com: what registries trust (required)")
+	flags.StringVar(&f.Listen, "listen", ":8080", "address of the token endpoint and the JWKS; port 0 is a free one, which the log names")
+	flags.StringVar(&f.HealthListen, "health-listen", ":8081", "address of /healthz, /readyz and /metrics, in plain HTTP")
+	flags.StringVar(&f.TLSCertFile, "tls-cert-file", "", "certificate of --listen, in PEM, with its chain; read again when it changes; empty for plain HTTP")
+	flags.StringVar(&f.TLSKeyFile, "tls-key-file", "", "private key of the certificate, in PEM")
+	flags.StringVar(&f.PathPrefix, "path-prefix", "", "path before /token and /.well-known, which then work with and without it")
+	flags.StringVar(&f.AuditFile, "audit-file", audit.Stdout, "file that a JSON line is appended to for every token; - for the standard output")
+	flags.BoolVar(&f.AuditExplain, "audit-explain", false, "name in the audit record the policies behind each grant; costs a second decision")
+	flags.DurationVar(&f.JWKSMaxAge, "jwks-max-age", 5*time.Minute,
+		"how long verifiers may cache the JWKS; the manager's flag must be the same")
+	flags.DurationVar(&f.ShutdownTimeout, "shutdown-timeout", 20*time.Second, "how long requests under way may take after a signal to stop")
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "file that says how to reach the API server; if empty KUBECONFIG, or the cluster that the pod is in")
+	flags.StringVar(&f.logLevel, "log-level", "info", "what is logged, to the standard error: error, info or debug")
+	return cmd
+}
+
+func runServer(ctx context.Context, cmd *cobra.Command, f serverFlags) error {
+	log, err := newLogger(f.logLevel, cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	useLogger(log)
+	options := f.Options
+	options.Log, options.Version = log, version
+	if err := options.Validate(); err != nil {
+		return err
+	}
+	if options.Config, err = restConfig(f.kubeconfig); err != nil {
+		return err
+	}
+	if err := tokenserver.Run(ctx, options); err != nil {
+		return err
+	}
+	log.Info("Stopped the server")
+	return nil
+}

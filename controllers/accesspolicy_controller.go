@@ -1,0 +1,58 @@
+package controllers
+
+import (
+	"context"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	v1alpha1ac "github.com/tokenwright/tokenwright/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
+)
+
+// +kubebuilder:rbac:groups=tokenwright.dev,resources=accesspolicies,verbs=get;list;watch
+// +kubebuilder:rbac:groups=tokenwright.dev,resources=accesspolicies/status,verbs=patch
+
+// accessPolicyReconciler says in the status of each AccessPolicy what the compiler thinks of it.
+type accessPolicyReconciler struct {
+	reader client.Reader
+	status statusWriter
+	clock  clock.PassiveClock
+}
+
+// addAccessPolicy adds the controller to the manager.
+func addAccessPolicy(mgr ctrl.Manager, o Options) error {
+	r := &accessPolicyReconciler{
+		reader: mgr.GetClient(),
+		status: o.statusWriter(mgr.GetClient(), "accesspolicy"),
+		clock:  o.Clock,
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("accesspolicy").
+		For(&v1alpha1.AccessPolicy{}, builder.WithPredicates(statusOutdated())).
+		WithOptions(controllerOptions(policyConcurrency)).
+		Complete(r)
+}
+
+// Reconcile compiles the policy and writes what came of it.
+func (r *accessPolicyReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	var object v1alpha1.AccessPolicy
+	if err := r.reader.Get(ctx, request.NamespacedName, &object); err != nil {
+		if client.IgnoreNotFound(err) != nil {
+			return ctrl.Result{}, fmt.Errorf("get AccessPolicy: %w", err)
+		}
+		return ctrl.Result{}, nil
+	}
+	_, problems := policy.CompileAccessPolicy(&object)
+	next := policyStatus(metav1.NewTime(r.clock.Now()), object.Generation, object.Status, problems)
+	return r.status.apply(ctx, object.Status, next, v1alpha1ac.AccessPolicy(object.Name, object.Namespace).
+		WithResourceVersion(object.ResourceVersion).
+		WithStatus(v1alpha1ac.PolicyStatus().
+			WithObservedGeneration(next.ObservedGeneration).
+			WithConditions(applied(next.Conditions)...)))
+}

@@ -1,0 +1,53 @@
+package controllers
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/selection"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+)
+
+// CacheOptions bounds what the manager holds in memory: policies of every namespace, system kinds of the system
+// namespace only, and of ConfigMaps and Secrets only those that are labelled. Nothing is read by accident: a kind that no
+// controller watches is an error.
+func CacheOptions(namespace, caNamespace string) cache.Options {
+	system := map[string]cache.Config{namespace: {}}
+	return cache.Options{
+		ReaderFailOnMissingInformer: true,
+		DefaultTransform:            cache.TransformStripManagedFields(),
+		ByObject: map[client.Object]cache.ByObject{
+			&v1alpha1.IdentityProvider{}: {Namespaces: system},
+			&v1alpha1.SigningKey{}:       {Namespaces: system},
+			&corev1.ConfigMap{}:          {Namespaces: system, Label: labelled(v1alpha1.LabelSigningKey)},
+			&corev1.Secret{}: {
+				Namespaces: map[string]cache.Config{namespace: {}, caNamespace: {}},
+				// Our own Secrets carry this label beside theirs: a kind has one selector.
+				Label:     labelled(v1alpha1.LabelWatch),
+				Transform: withoutKeys,
+			},
+		},
+	}
+}
+
+// withoutKeys keeps private keys out of the cache: the SigningKey controller reads them live, when it needs them.
+func withoutKeys(object any) (any, error) {
+	object, err := cache.TransformStripManagedFields()(object)
+	if secret, ok := object.(*corev1.Secret); ok {
+		if _, ours := secret.Labels[v1alpha1.LabelSigningKey]; ours {
+			secret.Data = nil
+		}
+	}
+	return object, err
+}
+
+// labelled selects the objects that have the label, whatever its value.
+func labelled(label string) labels.Selector {
+	exists, err := labels.NewRequirement(label, selection.Exists, nil)
+	if err != nil {
+		return labels.Nothing()
+	}
+	return labels.NewSelector().Add(*exists)
+}

@@ -1,0 +1,182 @@
+package controllers
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/keyring"
+)
+
+// +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=signingkeys,verbs=get;list;watch
+// +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=signingkeys/status,verbs=patch
+// +kubebuilder:rbac:groups="",namespace=tokenwright-system,resources=secrets,verbs=get;list;watch;create;update
+// +kubebuilder:rbac:groups="",namespace=tokenwright-ca,resources=secrets,verbs=get;list;watch;create;update
+// +kubebuilder:rbac:groups="",namespace=tokenwright-system,resources=configmaps,verbs=get;list;watch;create;patch;delete
+// +kubebuilder:rbac:groups=events.k8s.io,namespace=tokenwright-system,resources=events,verbs=create;patch
+
+// signingKeyOwner is the field owner of what the controller applies.
+const signingKeyOwner = client.FieldOwner("tokenwright/signingkey")
+
+// How often a SigningKey is looked at though nothing happened: copies in other namespaces and what waits for a person
+// are not watched.
+const (
+	recheckKeys   = time.Hour
+	recheckCopies = 10 * time.Minute
+)
+
+// signingKeyReconciler makes, publishes and rotates the keys of SigningKeys. Whatever it decides by, it reads from the
+// API server itself: a cache that is behind would make it drop a key that signs.
+type signingKeyReconciler struct {
+	live     client.Reader
+	client   client.Client
+	status   statusWriter
+	recorder events.EventRecorder
+	metrics  *keyMetrics
+	clock    clock.PassiveClock
+	random   io.Reader
+	Options
+}
+
+// addSigningKey adds the controller to the manager.
+func addSigningKey(mgr ctrl.Manager, o Options) error {
+	figures, err := registerKeyMetrics(metrics.Registry, o.Clock)
+	if err != nil {
+		return err
+	}
+	r := &signingKeyReconciler{
+		live:     mgr.GetAPIReader(),
+		client:   mgr.GetClient(),
+		status:   o.statusWriter(mgr.GetClient(), "signingkey"),
+		recorder: mgr.GetEventRecorder("tokenwright-signingkey"),
+		metrics:  figures,
+		clock:    o.Clock,
+		random:   rand.Reader,
+		Options:  o,
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("signingkey").
+		For(&v1alpha1.SigningKey{}).
+		// SigningKeys take audiences from each other, so a change of one is looked at by all; there are few.
+		Watches(&v1alpha1.SigningKey{}, handler.EnqueueRequestsFromMapFunc(r.others), builder.WithPredicates(specChanged())).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.owning)).
+		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.owning)).
+		WithOptions(controllerOptions(2)).
+		Complete(r)
+}
+
+// Reconcile does what is due to the keys of one SigningKey, and says in its status what came of it.
+func (r *signingKeyReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	var keys v1alpha1.SigningKeyList
+	if err := r.live.List(ctx, &keys, client.InNamespace(r.Namespace)); err != nil {
+		return ctrl.Result{}, fmt.Errorf("list SigningKeys: %w", err)
+	}
+	key := findKey(keys.Items, request.NamespacedName)
+	if key == nil || !key.DeletionTimestamp.IsZero() {
+		r.metrics.forget(request.Name)
+		return ctrl.Result{}, nil // what it owns in its namespace goes with it
+	}
+	work := r.begin(key)
+	work.problems = append(work.problems, takenAudiences(key, keys.Items)...)
+	if err := work.keepKeys(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := work.keepPublications(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
+	now := r.clock.Now()
+	if work.readable {
+		r.metrics.observe(key.Name, work.params, work.ring)
+	}
+	next := signingKeyStatus(metav1.NewTime(now), work)
+	result, err := r.status.apply(ctx, key.Status, next, signingKeyConfiguration(key, next))
+	if result.IsZero() {
+		result.RequeueAfter = work.requeueAfter(now)
+	}
+	return result, err
+}
+
+// requeueAfter is the time to the next transition, and never longer than the recheck.
+func (w *keyWork) requeueAfter(now time.Time) time.Duration {
+	after := recheckKeys
+	if len(w.ring.Publications) > 1 {
+		after = recheckCopies
+	}
+	if wake := w.params.Wake(now, w.ring); !wake.IsZero() {
+		after = min(after, wake.Sub(now))
+	}
+	return after
+}
+
+func findKey(keys []v1alpha1.SigningKey, name types.NamespacedName) *v1alpha1.SigningKey {
+	for i := range keys {
+		if k := &keys[i]; client.ObjectKeyFromObject(k) == name {
+			return k
+		}
+	}
+	return nil
+}
+
+// takenAudiences says which audiences an older SigningKey holds.
+func takenAudiences(key *v1alpha1.SigningKey, keys []v1alpha1.SigningKey) []keyring.Problem {
+	owners := keyring.AudienceOwners(keys)
+	var taken []string
+	for _, audience := range key.Spec.Audiences {
+		if owner := owners[audience]; owner != key.Name {
+			taken = append(taken, fmt.Sprintf("audience %q is held by the older SigningKey %q", audience, owner))
+		}
+	}
+	if len(taken) == 0 {
+		return nil
+	}
+	return []keyring.Problem{{Reason: v1alpha1.ReasonAudienceTaken, Message: listed(taken)}}
+}
+
+// others asks for every other SigningKey to be looked at again.
+func (r *signingKeyReconciler) others(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.requests(ctx, func(k *v1alpha1.SigningKey) bool { return k.Name != object.GetName() })
+}
+
+// owning asks for the SigningKey whose Secret or ConfigMap this is, or would be: also a foreign object that takes the
+// name, or gives it up, if it has the label.
+func (r *signingKeyReconciler) owning(ctx context.Context, object client.Object) []reconcile.Request {
+	label := object.GetLabels()[v1alpha1.LabelSigningKey]
+	return r.requests(ctx, func(k *v1alpha1.SigningKey) bool {
+		return keyring.Label(k.Name) == label || strings.HasPrefix(object.GetName(), k.Name+"-")
+	})
+}
+
+func (r *signingKeyReconciler) requests(ctx context.Context, match func(*v1alpha1.SigningKey) bool) []reconcile.Request {
+	var keys v1alpha1.SigningKeyList
+	if err := r.client.List(ctx, &keys, client.InNamespace(r.Namespace)); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Could not list SigningKeys")
+		return nil
+	}
+	var requests []reconcile.Request
+	for i := range keys.Items {
+		if k := &keys.Items[i]; match(k) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(k)})
+		}
+	}
+	return requests
+}
+
+// gone says whether the error is that the object does not exist.
+func gone(err error) bool { return apierrors.IsNotFound(err) }

@@ -1,0 +1,185 @@
+package controllers
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/keyring"
+)
+
+// load reads the key set and, for X509Chain, the certificate authority. What is damaged or foreign is left as it is and
+// becomes a problem.
+func (w *keyWork) load(ctx context.Context) error {
+	name := client.ObjectKey{Namespace: w.key.Namespace, Name: keyring.SecretName(w.key.Name)}
+	var secret corev1.Secret
+	err := w.live.Get(ctx, name, &secret)
+	switch {
+	case gone(err):
+		w.ring, w.readable = keyring.Ring{}, true
+		if len(w.key.Status.Keys) > 0 {
+			w.recoverLost()
+		}
+	case err != nil:
+		return fmt.Errorf("get Secret %s: %w", name, err)
+	default:
+		w.decode(&secret)
+	}
+	if !w.readable || w.params.Identification != v1alpha1.X509Chain {
+		return nil
+	}
+	return w.loadAuthority(ctx)
+}
+
+func (w *keyWork) decode(secret *corev1.Secret) {
+	if err := keyring.OwnedBy(w.key, secret, string(secret.Type)); err != nil {
+		w.stall(v1alpha1.ReasonNameTaken, "a Secret of the needed name is not ours: %v", err)
+		return
+	}
+	ring, err := keyring.Decode(secret.Data)
+	if err != nil {
+		w.stall(v1alpha1.ReasonInvalidSecret, "Secret %s/%s is damaged: %v; restore it, or delete it to begin with new keys",
+			secret.Namespace, secret.Name, err)
+		return
+	}
+	w.secret, w.ring, w.readable = secret, ring, true
+}
+
+// recoverLost goes on with the public halves that the status tells, so that live tokens verify while new keys are made.
+func (w *keyWork) recoverLost() {
+	w.ring = keyring.Recover(w.key.Status, w.now(), 0)
+	w.recorder.Eventf(w.key, nil, corev1.EventTypeWarning, "KeysLost", "Recover",
+		"The Secret with the private keys does not exist any more; new keys are made")
+}
+
+// save writes the ring. A conflict means that somebody else wrote: the caller begins anew.
+func (w *keyWork) save(ctx context.Context, next keyring.Ring) error {
+	data, err := keyring.Encode(next)
+	if err != nil {
+		return err
+	}
+	if w.secret == nil {
+		secret := &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{
+				Namespace: w.key.Namespace, Name: keyring.SecretName(w.key.Name), Labels: secretLabels(w.key),
+				OwnerReferences: []metav1.OwnerReference{controllerReference(w.key)},
+			},
+			Type: keyring.SecretType, Data: data,
+		}
+		if err := w.client.Create(ctx, secret, signingKeyOwner); err != nil {
+			return fmt.Errorf("create Secret %s/%s: %w", secret.Namespace, secret.Name, err)
+		}
+		w.secret = secret
+		return nil
+	}
+	secret := w.secret.DeepCopy()
+	secret.Data = data
+	maps.Copy(secret.Labels, secretLabels(w.key))
+	if err := w.client.Update(ctx, secret, signingKeyOwner); err != nil {
+		return fmt.Errorf("update Secret %s/%s: %w", secret.Namespace, secret.Name, err)
+	}
+	w.secret = secret
+	return nil
+}
+
+// loadAuthority reads the certificate authority, and makes one if there never was one.
+func (w *keyWork) loadAuthority(ctx context.Context) error {
+	name := client.ObjectKey{Namespace: w.CANamespace, Name: keyring.CASecretName(w.key.Name)}
+	var secret corev1.Secret
+	err := w.live.Get(ctx, name, &secret)
+	if gone(err) {
+		return w.createAuthority(ctx, name)
+	}
+	if err != nil {
+		return fmt.Errorf("get Secret %s: %w", name, err)
+	}
+	if err := w.ownsAuthority(&secret); err != nil {
+		w.stall(v1alpha1.ReasonNameTaken, "a Secret of the needed name is not ours: %v", err)
+		return nil
+	}
+	authority, err := keyring.DecodeAuthority(secret.Data)
+	if err != nil {
+		w.stall(v1alpha1.ReasonInvalidSecret, "the certificate authority in Secret %s is damaged: %v; restore it", name, err)
+		return nil
+	}
+	w.useAuthority(name, authority)
+	return nil
+}
+
+func (w *keyWork) createAuthority(ctx context.Context, name client.ObjectKey) error {
+	if len(w.ring.Authorities) > 0 {
+		// Registries trust it: a new one would make them refuse every token after the next rotation.
+		w.stall(v1alpha1.ReasonInvalidSecret, "the certificate authority in Secret %s does not exist any more; restore it", name)
+		return nil
+	}
+	if len(w.ring.Keys) == 0 && w.params.Hold {
+		return nil // there will be no first key
+	}
+	authority, err := keyring.NewAuthority(w.random, w.key.Name, w.now())
+	if err != nil {
+		return err
+	}
+	data, err := keyring.EncodeAuthority(authority)
+	if err != nil {
+		return err
+	}
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: name.Namespace, Name: name.Name, Labels: secretLabels(w.key),
+			Annotations: map[string]string{keyring.AnnotationOwner: string(w.key.UID)},
+		},
+		Type: keyring.CASecretType, Data: data,
+	}
+	if err := w.client.Create(ctx, secret, signingKeyOwner); err != nil {
+		return fmt.Errorf("create Secret %s: %w", name, err)
+	}
+	w.useAuthority(name, authority)
+	return nil
+}
+
+// useAuthority takes the authority if it is the one that is published, or the first.
+func (w *keyWork) useAuthority(name client.ObjectKey, authority *keyring.Authority) {
+	raw := authority.Certificate.Raw
+	if len(w.ring.Authorities) == 0 {
+		w.ring.Authorities = [][]byte{raw}
+	}
+	if !slices.ContainsFunc(w.ring.Authorities, func(der []byte) bool { return bytes.Equal(der, raw) }) {
+		w.stall(v1alpha1.ReasonInvalidSecret, "Secret %s holds another certificate authority than the one that is published; restore it", name)
+		return
+	}
+	w.authority = authority
+}
+
+// ownsAuthority is keyring.OwnedBy for a Secret in another namespace, where no owner reference can lead.
+func (w *keyWork) ownsAuthority(secret *corev1.Secret) error {
+	at := secret.Namespace + "/" + secret.Name
+	switch {
+	case secret.Type != keyring.CASecretType:
+		return fmt.Errorf("secret %s has type %q, not %q", at, secret.Type, keyring.CASecretType)
+	case secret.Labels[v1alpha1.LabelSigningKey] != keyring.Label(w.key.Name):
+		return fmt.Errorf("secret %s lacks the label %s=%s", at, v1alpha1.LabelSigningKey, keyring.Label(w.key.Name))
+	case secret.Annotations[keyring.AnnotationOwner] != string(w.key.UID):
+		return fmt.Errorf("secret %s belongs to an earlier SigningKey of this name; delete it if no registry trusts it any more", at)
+	}
+	return nil
+}
+
+// secretLabels are on our Secrets: the second is what the cache selects by.
+func secretLabels(key *v1alpha1.SigningKey) map[string]string {
+	return map[string]string{v1alpha1.LabelSigningKey: keyring.Label(key.Name), v1alpha1.LabelWatch: "true"}
+}
+
+// controllerReference lets what the SigningKey owns go with it. It does not block the deletion: that would need a right
+// on finalizers where the API server checks it.
+func controllerReference(key *v1alpha1.SigningKey) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "SigningKey", Name: key.Name, UID: key.UID, Controller: new(true),
+	}
+}

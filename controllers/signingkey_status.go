@@ -1,0 +1,128 @@
+package controllers
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	v1alpha1ac "github.com/tokenwright/tokenwright/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/keyring"
+)
+
+// signingKeyStatus says what the keys are and what is wrong. Where the Secret cannot be read, it goes on saying what is
+// known of the keys: their public halves may be needed.
+func signingKeyStatus(now metav1.Time, w *keyWork) v1alpha1.SigningKeyStatus {
+	previous := w.key.Status
+	next := v1alpha1.SigningKeyStatus{
+		Conditions:         nextConditions(now, w.key.Generation, previous.Conditions, w.conditions(now.Time)...),
+		ObservedGeneration: w.key.Generation,
+		ActiveKeyID:        previous.ActiveKeyID, NextRotationTime: previous.NextRotationTime,
+		LastHandledRotate: previous.LastHandledRotate, LastHandledRotateCA: previous.LastHandledRotateCA,
+		Keys: previous.Keys,
+	}
+	if !w.readable {
+		return next
+	}
+	active, _ := w.ring.Active()
+	next.ActiveKeyID = active.KeyID
+	next.NextRotationTime = dateTime(w.params.NextRotation(now.Time, w.ring))
+	next.LastHandledRotate = w.ring.LastHandledRotate
+	next.Keys = nil
+	for _, k := range w.ring.Keys {
+		next.Keys = append(next.Keys, keyStatus(w.params, k))
+	}
+	return next
+}
+
+func keyStatus(p keyring.Params, k keyring.Key) v1alpha1.KeyStatus {
+	status := v1alpha1.KeyStatus{
+		KeyID: k.KeyID, Thumbprint: k.Thumbprint, State: k.State,
+		CreatedTime: dateTime(k.Created), PublishedTime: dateTime(k.Published), ActivatedTime: dateTime(k.Activated),
+		SignUntil: dateTime(k.SignUntil), RetiredTime: dateTime(k.Retired), RemovalTime: dateTime(p.RemovalTime(k)),
+	}
+	if text, err := k.JWK().MarshalJSON(); err == nil {
+		status.JWK = string(text)
+	}
+	return status
+}
+
+func dateTime(t time.Time) v1alpha1.DateTime {
+	if t.IsZero() {
+		return ""
+	}
+	return v1alpha1.DateTime(t.UTC().Format(time.RFC3339))
+}
+
+// conditions are Ready, Published, and Stalled while a person has to help.
+func (w *keyWork) conditions(now time.Time) []condition {
+	published := isFalse(v1alpha1.ConditionPublished, v1alpha1.ReasonPending, "The keys are not yet published")
+	switch {
+	case len(w.publication) > 0:
+		published = isFalse(v1alpha1.ConditionPublished, w.publication[0].Reason, messages(w.publication))
+	case !w.readable:
+		published = isFalse(v1alpha1.ConditionPublished, w.problems[0].Reason, "The keys cannot be read; what was published stays")
+	case w.served:
+		published = isTrue(v1alpha1.ConditionPublished, v1alpha1.ReasonPublished,
+			fmt.Sprintf("ConfigMap %q holds the public keys", w.home().Name))
+	}
+	problems := append(append([]keyring.Problem(nil), w.problems...), w.publication...)
+	if len(problems) > 0 {
+		reason, message := problems[0].Reason, messages(problems)
+		return []condition{isFalse(v1alpha1.ConditionReady, reason, message), published, stalled(reason, message)}
+	}
+	return []condition{w.ready(now), published}
+}
+
+// ready says whether a key signs, where nothing stands in the way.
+func (w *keyWork) ready(now time.Time) condition {
+	active, signs := w.ring.Active()
+	switch {
+	case !signs:
+		return isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonPending, "No key signs yet")
+	case !active.SignUntil.IsZero() && !now.Before(active.SignUntil):
+		return isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonPending,
+			fmt.Sprintf("Key %q may not sign any more and no other is ready", active.KeyID))
+	case w.params.Asked(w.ring):
+		return isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonSigning,
+			fmt.Sprintf("Key %q signs; the rotation that was asked for waits until the standby may sign", active.KeyID))
+	}
+	return isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonSigning, fmt.Sprintf("Key %q signs", active.KeyID))
+}
+
+func messages(problems []keyring.Problem) string {
+	said := make([]string, 0, len(problems))
+	for _, p := range problems {
+		said = append(said, p.Message)
+	}
+	return listed(said)
+}
+
+// signingKeyConfiguration is the status in the form in which it is applied.
+func signingKeyConfiguration(key *v1alpha1.SigningKey, next v1alpha1.SigningKeyStatus) *v1alpha1ac.SigningKeyApplyConfiguration {
+	status := v1alpha1ac.SigningKeyStatus().
+		WithObservedGeneration(next.ObservedGeneration).
+		WithConditions(applied(next.Conditions)...)
+	// A value that the schema wants to have at least one character is left out when empty.
+	status.ActiveKeyID = unlessEmpty(next.ActiveKeyID)
+	status.NextRotationTime = unlessEmpty(next.NextRotationTime)
+	status.LastHandledRotate = unlessEmpty(next.LastHandledRotate)
+	status.LastHandledRotateCA = unlessEmpty(next.LastHandledRotateCA)
+	for _, k := range next.Keys {
+		entry := v1alpha1ac.KeyStatus().WithKeyID(k.KeyID).WithThumbprint(k.Thumbprint).WithState(k.State)
+		entry.JWK = unlessEmpty(k.JWK)
+		entry.CreatedTime, entry.PublishedTime = unlessEmpty(k.CreatedTime), unlessEmpty(k.PublishedTime)
+		entry.ActivatedTime, entry.SignUntil = unlessEmpty(k.ActivatedTime), unlessEmpty(k.SignUntil)
+		entry.RetiredTime, entry.RemovalTime = unlessEmpty(k.RetiredTime), unlessEmpty(k.RemovalTime)
+		status.WithKeys(entry)
+	}
+	return v1alpha1ac.SigningKey(key.Name, key.Namespace).WithResourceVersion(key.ResourceVersion).WithStatus(status)
+}
+
+func unlessEmpty[T ~string](value T) *T {
+	if value == "" {
+		return nil
+	}
+	return &value
+}
