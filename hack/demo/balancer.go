@@ -1,23 +1,30 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 )
 
 // balancer stands in for a Kubernetes Service: one address before the server replicas, each connection goes to one that
-// accepts it.
+// is ready.
 type balancer struct {
 	listener net.Listener
-	backends []string
+	backends []backend
 	next     atomic.Uint32
 	wait     sync.WaitGroup
 }
 
-func newBalancer(backends ...string) (*balancer, error) {
+// backend is a replica: where it listens, and where it says that it is ready.
+type backend struct {
+	address, health string
+}
+
+func newBalancer(backends ...backend) (*balancer, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for clients: %w", err)
@@ -45,7 +52,11 @@ func (b *balancer) forward(client net.Conn) {
 	defer func() { _ = client.Close() }()
 	first := int(b.next.Add(1))
 	for i := range b.backends {
-		server, err := net.Dial("tcp", b.backends[(first+i)%len(b.backends)])
+		chosen := b.backends[(first+i)%len(b.backends)]
+		if answers(context.Background(), "http://"+chosen.health+"/readyz", http.StatusOK) != nil {
+			continue
+		}
+		server, err := net.Dial("tcp", chosen.address)
 		if err != nil {
 			continue
 		}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -79,8 +80,14 @@ func (c *cluster) installChart(ctx context.Context, issuer string) error {
 			return fmt.Errorf("create namespace %s: %w", ns, err)
 		}
 	}
+	// helm renders for the Kubernetes that it was built with unless it is told which one is there.
+	version, err := discovery.NewDiscoveryClientForConfigOrDie(c.plane.Config).ServerVersion()
+	if err != nil {
+		return fmt.Errorf("ask for the API server's version: %w", err)
+	}
 	manifest, err := command(ctx, nil, nil, filepath.Join(root, "bin", "tools", "helm"), "template", "tokenwright",
-		filepath.Join(root, "charts", "tokenwright"), "--namespace", systemNamespace, "--set", "server.issuer="+issuer)
+		filepath.Join(root, "charts", "tokenwright"), "--namespace", systemNamespace,
+		"--kube-version", version.GitVersion, "--set", "server.issuer="+issuer)
 	if err != nil {
 		return err
 	}

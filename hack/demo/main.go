@@ -60,9 +60,10 @@ type demo struct {
 
 	cluster  *cluster
 	front    *balancer
+	backends [2]backend
 	servers  [2]*process
-	urls     [2]string
-	registry string // host:port
+	urls     [2]string // of the backends
+	registry string    // host:port
 	issuer   string
 
 	processes []*process

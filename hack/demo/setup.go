@@ -47,15 +47,16 @@ func (d *demo) startCluster(context.Context) (err error) {
 }
 
 func (d *demo) install(ctx context.Context) error {
-	var backends [2]string
-	for i := range backends {
-		address, err := freeAddress()
-		if err != nil {
-			return err
+	for i := range d.backends {
+		for _, address := range []*string{&d.backends[i].address, &d.backends[i].health} {
+			var err error
+			if *address, err = freeAddress(); err != nil {
+				return err
+			}
 		}
-		backends[i], d.urls[i] = address, "http://"+address
+		d.urls[i] = "http://" + d.backends[i].address
 	}
-	front, err := newBalancer(backends[:]...)
+	front, err := newBalancer(d.backends[:]...)
 	if err != nil {
 		return err
 	}
@@ -81,27 +82,25 @@ func (d *demo) startTokenwright(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for i, url := range d.urls {
-		health, err := freeAddress()
-		if err != nil {
-			return err
-		}
+	for i, backend := range d.backends {
 		name := fmt.Sprintf("server-%d", i+1)
 		d.servers[i], err = d.startProcess(name, []string{"KUBECONFIG=" + kubeconfig}, binary, "server",
-			"--namespace="+systemNamespace, "--issuer="+d.issuer, "--listen="+strings.TrimPrefix(url, "http://"),
-			"--health-listen="+health, "--audit-file="+filepath.Join(d.dir, name+".audit"))
+			"--namespace="+systemNamespace, "--issuer="+d.issuer, "--listen="+backend.address,
+			"--health-listen="+backend.health, "--audit-file="+filepath.Join(d.dir, name+".audit"))
 		if err != nil {
 			return err
 		}
-		if err := eventually(ctx, time.Minute, func() error { return ready(ctx, "http://"+health+"/readyz", http.StatusOK) }); err != nil {
+		if err := eventually(ctx, time.Minute, func() error {
+			return answers(ctx, "http://"+backend.health+"/readyz", http.StatusOK)
+		}); err != nil {
 			return fmt.Errorf("%s is not ready: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// ready tells whether an address answers with the status.
-func ready(ctx context.Context, url string, want int) error {
+// answers tells whether an address answers with the status.
+func answers(ctx context.Context, url string, want int) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -180,7 +179,7 @@ auth:
 		return err
 	}
 	return eventually(ctx, time.Minute, func() error {
-		return ready(ctx, "http://"+d.registry+"/v2/", http.StatusUnauthorized)
+		return answers(ctx, "http://"+d.registry+"/v2/", http.StatusUnauthorized)
 	})
 }
 

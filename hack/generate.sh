@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# Writes everything that is made from something else: deepcopy functions and apply configurations, CRDs, the role of each
+# ServiceAccount, and the chart's copies of them. Run it from anywhere; CONTROLLER_GEN may name the binary.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+gen=${CONTROLLER_GEN:-$PWD/bin/tools/controller-gen}
+if [[ ! -x $gen ]]; then
+  echo "No controller-gen at $gen: run 'make tools', or set CONTROLLER_GEN" >&2
+  exit 1
+fi
+
+"$gen" object:headerFile=hack/boilerplate.go.txt applyconfiguration:headerFile=hack/boilerplate.go.txt \
+  crd paths=./api/... output:crd:dir=config/crd/bases
+"$gen" rbac:roleName=tokenwright-manager paths=./controllers/... output:rbac:dir=config/rbac/manager
+"$gen" rbac:roleName=tokenwright-server paths=./tokenserver/... output:rbac:dir=config/rbac/server
+
+# The chart can read files of its own folder only.
+files=charts/tokenwright/files
+rm -rf "$files/crds" "$files/rbac" "$files/admission"
+mkdir -p "$files/crds" "$files/rbac" "$files/admission"
+cp config/crd/bases/*.yaml "$files/crds/"
+cp config/rbac/manager/role.yaml "$files/rbac/manager.yaml"
+cp config/rbac/server/role.yaml "$files/rbac/server.yaml"
+for role in viewer editor platform_viewer platform_admin; do
+  cp "config/rbac/roles/$role.yaml" "$files/rbac/$role.yaml"
+done
+cp config/admission/accesspolicies.yaml config/admission/system_kinds.yaml "$files/admission/"

@@ -1,0 +1,187 @@
+// Package admission tests the chart's ValidatingAdmissionPolicies on a real API server. It owns a corpus of ways to reach
+// out of a namespace; whether what gets past the door grants anything is for the compiler (tokenserver/policy).
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/test/chart"
+	"github.com/tokenwright/tokenwright/test/controlplane"
+)
+
+const (
+	policyBinding      = "tokenwright-accesspolicies"
+	systemKindsBinding = "tokenwright-system-kinds"
+	limit              = 30 * time.Second
+)
+
+var plane *controlplane.Plane
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	if plane, err = controlplane.Start(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = plane.Stop() }()
+	if err := prepare(context.Background()); err != nil {
+		fmt.Fprintln(os.Stderr, "Failed to prepare the cluster:", err)
+		return 1
+	}
+	return m.Run()
+}
+
+func prepare(ctx context.Context) error {
+	for _, name := range []string{"team-a", "team-ab", chart.SystemNamespace} {
+		if err := plane.CreateNamespace(ctx, name, nil); err != nil {
+			return err
+		}
+	}
+	return dropTypeRule(ctx)
+}
+
+// dropTypeRule takes the rule about types out of the AccessPolicy's schema, which refuses what the admission policy
+// refuses: as long as it is there, nobody can tell whether the admission policy does its part.
+func dropTypeRule(ctx context.Context) error {
+	crd := &unstructured.Unstructured{}
+	crd.SetGroupVersionKind(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+	if err := plane.Client.Get(ctx, client.ObjectKey{Name: "accesspolicies.tokenwright.dev"}, crd); err != nil {
+		return fmt.Errorf("get the CRD: %w", err)
+	}
+	versions, _, _ := unstructured.NestedSlice(crd.Object, "spec", "versions")
+	if len(versions) != 1 {
+		return fmt.Errorf("the CRD has %d versions, expected 1", len(versions))
+	}
+	at := []string{"schema", "openAPIV3Schema", "properties", "spec", "x-kubernetes-validations"}
+	version := versions[0].(map[string]any)
+	rules, _, _ := unstructured.NestedSlice(version, at...)
+	var kept []any
+	for _, rule := range rules {
+		if !strings.Contains(rule.(map[string]any)["rule"].(string), "'registry'") {
+			kept = append(kept, rule)
+		}
+	}
+	if len(kept) != len(rules)-1 {
+		return errors.New("found no single rule about types in the CRD")
+	}
+	if err := unstructured.SetNestedSlice(version, kept, at...); err != nil {
+		return err
+	}
+	if err := unstructured.SetNestedSlice(crd.Object, versions, "spec", "versions"); err != nil {
+		return err
+	}
+	if err := plane.Client.Update(ctx, crd); err != nil {
+		return fmt.Errorf("update the CRD: %w", err)
+	}
+	return eventually(ctx, func() error { return tryPolicy(ctx, policy("team-a", v1alpha1.TypeRegistry, "catalog")) })
+}
+
+// install applies the chart's admission policies, and waits until the API server goes by them.
+func install(ctx context.Context, t *testing.T) {
+	t.Helper()
+	objects, err := chart.Render("--set=server.issuer=https://tokens.example.com", "--show-only=templates/admission.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(objects) != 4 {
+		t.Fatalf("rendered %d objects, expected two policies with their bindings", len(objects))
+	}
+	for _, o := range objects {
+		if err := plane.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership); err != nil {
+			t.Fatalf("apply %s %s: %v", o.GetKind(), o.GetName(), err)
+		}
+	}
+	outside := map[string]func() error{
+		"AccessPolicy":     func() error { return tryPolicy(ctx, policy("team-a", v1alpha1.TypeRepository, "team-b/x")) },
+		"SigningKey":       func() error { return trySigningKey(ctx, "team-a") },
+		"IdentityProvider": func() error { return tryIdentityProvider(ctx, "team-a") },
+	}
+	for kind, try := range outside {
+		if err := eventually(ctx, func() error { return refused(try()) }); err != nil {
+			t.Fatalf("the admission policies are not in force for %s: %v", kind, err)
+		}
+	}
+}
+
+// uninstall takes a binding away, and waits until the API server admits what it refused.
+func uninstall(ctx context.Context, t *testing.T, binding string, try func() error) {
+	t.Helper()
+	o := &unstructured.Unstructured{}
+	o.SetGroupVersionKind(schema.GroupVersionKind{Group: "admissionregistration.k8s.io", Version: "v1", Kind: "ValidatingAdmissionPolicyBinding"})
+	o.SetName(binding)
+	if err := plane.Client.Delete(ctx, o); err != nil {
+		t.Fatalf("delete binding %s: %v", binding, err)
+	}
+	if err := eventually(ctx, try); err != nil {
+		t.Fatalf("the API server still refuses without binding %s: %v", binding, err)
+	}
+}
+
+// policy is an AccessPolicy that allows alice to pull.
+func policy(namespace, kind string, names ...v1alpha1.ResourceName) *v1alpha1.AccessPolicy {
+	p := &v1alpha1.AccessPolicy{}
+	p.Namespace, p.GenerateName = namespace, "case-"
+	p.Spec.Subjects = []v1alpha1.Subject{{Kind: v1alpha1.SubjectUser, Name: "alice"}}
+	p.Spec.Rules = []v1alpha1.Rule{{Type: kind, Names: names, Actions: []v1alpha1.Action{"pull"}}}
+	return p
+}
+
+// tryPolicy asks the API server whether it would store the policy.
+func tryPolicy(ctx context.Context, p *v1alpha1.AccessPolicy) error {
+	return plane.Client.Create(ctx, p.DeepCopy(), client.DryRunAll)
+}
+
+func trySigningKey(ctx context.Context, namespace string) error {
+	k := &v1alpha1.SigningKey{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "case-"}}
+	k.Spec.Audiences = []v1alpha1.Audience{"registry.example.com"}
+	return plane.Client.Create(ctx, k, client.DryRunAll)
+}
+
+func tryIdentityProvider(ctx context.Context, namespace string) error {
+	p := &v1alpha1.IdentityProvider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "case-"}}
+	p.Spec.Kubernetes = &v1alpha1.KubernetesProvider{Audiences: []v1alpha1.Audience{"tokenwright"}}
+	return plane.Client.Create(ctx, p, client.DryRunAll)
+}
+
+// refused is nil if an admission policy refused.
+func refused(err error) error {
+	if err == nil {
+		return errors.New("admitted")
+	}
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "ValidatingAdmissionPolicy") {
+		return fmt.Errorf("refused by something else: %w", err)
+	}
+	return nil
+}
+
+// eventually tries until the function succeeds or the time is over, and returns the last error.
+func eventually(ctx context.Context, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not within %s: %w", limit, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
