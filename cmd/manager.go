@@ -62,7 +62,7 @@ func newManagerCommand() *cobra.Command {
 	flags.StringVar(&f.healthListen, "health-listen", ":8081", "address of /healthz and /readyz, in plain HTTP; 0 for none")
 	flags.DurationVar(&f.ClockSkew, "clock-skew", time.Minute, "how far the clocks of the cluster may be apart")
 	flags.DurationVar(&f.MaxStaleness, "max-staleness", time.Hour,
-		"how long a server that sees nothing new goes on signing; the servers' flag must be the same")
+		"for how long a server that is cut off from the API server is assumed to go on signing; retired keys stay public for it")
 	flags.DurationVar(&f.JWKSMaxAge, "jwks-max-age", 5*time.Minute,
 		"how long verifiers may cache the JWKS; the servers' flag must be the same")
 	flags.DurationVar(&f.shutdownTimeout, "shutdown-timeout", 20*time.Second, "how long work in progress may take after a signal to stop")

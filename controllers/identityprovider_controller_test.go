@@ -142,10 +142,10 @@ func TestIdentityProviderGivesWayToItsElder(t *testing.T) {
 	startManager(t, plane.Config, o)
 	create(t, usersSecret(o.Namespace, "users", line(t, "alice")))
 	// Made in the same second, the name decides.
-	elder := htpasswdProvider(o.Namespace, "a-elder", "users", "corp:")
+	elder := htpasswdProvider(o.Namespace, "a-elder", "users", "corp-")
 	create(t, elder)
 	served(t, elder, serving())
-	younger := htpasswdProvider(o.Namespace, "b-younger", "users", "corp:")
+	younger := htpasswdProvider(o.Namespace, "b-younger", "users", "corp-")
 	create(t, younger)
 	served(t, younger, notServing(v1alpha1.ReasonPrefixTaken))
 	served(t, elder, serving())

@@ -24,5 +24,8 @@ func Run(ctx context.Context, options Options) error {
 		return fmt.Errorf("prepare to review tokens: %w", err)
 	}
 	authenticator := identity.New(identity.Options{Cluster: cluster, Log: options.Log.WithName("identity")})
-	return Serve(ctx, options, Parts{Snapshots: holder, Authenticator: authenticator, Observer: observer})
+	return Serve(ctx, options, Parts{
+		Snapshots: holder, Authenticator: authenticator, Observer: observer,
+		Background: func(ctx context.Context) error { return authenticator.KeepKeys(ctx, holder) },
+	})
 }

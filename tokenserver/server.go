@@ -38,6 +38,8 @@ type Parts struct {
 	Snapshots     *snapshot.Holder
 	Authenticator grant.Authenticator
 	Observer      Observer
+	// Background is work beside the requests, until the context ends; may be nil.
+	Background func(ctx context.Context) error
 }
 
 // server is a running token server.
@@ -83,6 +85,9 @@ func (s *server) run(ctx context.Context) error {
 		return errors.Join(err, health.Close(), api.Close())
 	}
 	group.run("observer", func() error { return s.parts.Observer.Start(serving) })
+	if s.parts.Background != nil {
+		group.run("background", func() error { return s.parts.Background(serving) })
+	}
 
 	var failure error
 	select {

@@ -31,10 +31,11 @@ type HtpasswdProvider struct {
 	// +kubebuilder:validation:MaxLength=253
 	GroupsKey string `json:"groupsKey,omitempty"`
 
-	// prefix is put before the names of users and groups. Names that start with system: are never accepted.
+	// prefix is put before the names of users and groups, such as corp-. It has no colon, because HTTP Basic ends a user
+	// name at the first.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system:')",message="prefix must not start with system:"
+	// +kubebuilder:validation:XValidation:rule="!self.contains(':')",message="prefix must not contain a colon: HTTP Basic ends a user name at the first"
 	Prefix string `json:"prefix,omitempty"`
 }
 

@@ -29,9 +29,11 @@ func identityProviderCases() map[string]ruleCase {
 		"an empty groups key is refused":                 {spec: htpasswd(m{"groupsKey": ""}), want: "spec.htpasswd.groupsKey in body should be at least 1 chars long"},
 		"an empty prefix is accepted":                    {spec: htpasswd(m{"prefix": ""})},
 		"a prefix of 64 characters is accepted":          {spec: htpasswd(m{"prefix": long[:64]})},
+		"a prefix that ends in a dash is accepted":       {spec: htpasswd(m{"prefix": "corp-"})},
+		"a prefix with a colon is refused":               {spec: htpasswd(m{"prefix": "corp:"}), want: "prefix must not contain a colon"},
 		"a prefix of 65 characters is refused":           {spec: htpasswd(m{"prefix": long[:65]}), want: "spec.htpasswd.prefix: Too long"},
-		"the prefix of Kubernetes' own names is refused": {spec: htpasswd(m{"prefix": "system:"}), want: "prefix must not start with system:"},
-		"a prefix beyond Kubernetes' own is refused":     {spec: htpasswd(m{"prefix": "system:serviceaccount:"}), want: "prefix must not start with system:"},
+		"the prefix of Kubernetes' own names is refused": {spec: htpasswd(m{"prefix": "system:"}), want: "prefix must not contain a colon"},
+		"a prefix beyond Kubernetes' own is refused":     {spec: htpasswd(m{"prefix": "system:serviceaccount:"}), want: "prefix must not contain a colon"},
 
 		"kubernetes is accepted":                       {spec: kubernetes(nil)},
 		"kubernetes without audiences is refused":      {bare: m{"kubernetes": m{}}, want: "spec.kubernetes.audiences: Required value"},

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
@@ -37,6 +38,9 @@ func (v *verdict) add(s scope.Scope, actions []string, notAfter time.Time) {
 func (i *Issuer) decide(request *Request) verdict {
 	var v verdict
 	for _, s := range request.Scopes {
+		if s.Type != v1alpha1.TypeRepository && s.Type != v1alpha1.TypeRegistry {
+			continue // no registry knows it, and who reads such an entry elsewhere must not find it in a registry's token
+		}
 		ask := policy.Request{
 			Caller: request.Caller, Audience: request.Audience.Name,
 			Resource: policy.Resource{Type: s.Type, Name: s.Name}, Actions: s.Actions,

@@ -307,3 +307,30 @@ func TestRecord(t *testing.T) {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
 }
+
+// A rule of another type is not a right at a registry, whoever may read the registry's tokens.
+func TestARegistryTokenHoldsNothingButRepositoriesAndTheCatalog(t *testing.T) {
+	rule := func(typ string, name v1alpha1.ResourceName) v1alpha1.Rule {
+		return v1alpha1.Rule{Type: typ, Names: []v1alpha1.ResourceName{name}, Actions: []v1alpha1.Action{"*"}}
+	}
+	from := world(t,
+		fixture.Cluster("repositories", users("alice"), rule("repository", "**"), nil),
+		fixture.Cluster("catalog", users("alice"), rule("registry", "catalog"), nil),
+		fixture.Cluster("nats", users("alice"), rule("nats", ">"), nil),
+		fixture.Cluster("oauth", users("alice"), rule("oauth", "*"), nil),
+		fixture.Cluster("albums", users("alice"), rule("album", "**"), nil),
+	)
+	i, _ := issuer(t)
+	issued, err := i.Registry(context.Background(), request(t, from, alice(),
+		"repository:app:pull registry:catalog:* nats:orders:publish oauth:api:introspect album:holiday:view"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []token.Access{
+		{Type: "registry", Name: "catalog", Actions: []string{"*"}},
+		{Type: "repository", Name: "app", Actions: []string{"pull"}},
+	}
+	if diff := cmp.Diff(want, claims(t, from, issued.Text).Access); diff != "" {
+		t.Errorf("access (-want +got):\n%s", diff)
+	}
+}

@@ -13,7 +13,8 @@ type HtpasswdProviderApplyConfiguration struct {
 	SecretRef *SecretKeyRefApplyConfiguration `json:"secretRef,omitempty"`
 	// groupsKey is the key of the same Secret that holds the groups: one "group: user user" a line.
 	GroupsKey *string `json:"groupsKey,omitempty"`
-	// prefix is put before the names of users and groups. Names that start with system: are never accepted.
+	// prefix is put before the names of users and groups, such as corp-. It has no colon, because HTTP Basic ends a user
+	// name at the first.
 	Prefix *string `json:"prefix,omitempty"`
 }
 
