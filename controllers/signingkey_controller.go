@@ -35,8 +35,8 @@ import (
 // signingKeyOwner is the field owner of what the controller applies.
 const signingKeyOwner = client.FieldOwner("tokenwright/signingkey")
 
-// How often a SigningKey is looked at though nothing happened: copies in other namespaces and what waits for a person
-// are not watched.
+// How often a SigningKey is looked at though nothing happened: copies in other namespaces are not watched, nor is what
+// is not labelled. One that waits for a person is looked at each minute.
 const (
 	recheckKeys   = time.Hour
 	recheckCopies = 10 * time.Minute
@@ -116,7 +116,10 @@ func (r *signingKeyReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 // requeueAfter is the time to the next transition, and never longer than the recheck.
 func (w *keyWork) requeueAfter(now time.Time) time.Duration {
 	after := recheckKeys
-	if len(w.ring.Publications) > 1 {
+	switch {
+	case len(w.problems)+len(w.publication) > 0:
+		after = recheck
+	case len(w.ring.Publications) > 1:
 		after = recheckCopies
 	}
 	if wake := w.params.Wake(now, w.ring); !wake.IsZero() {

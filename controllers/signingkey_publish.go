@@ -33,20 +33,21 @@ func (w *keyWork) home() keyring.Publication {
 	return keyring.Publication{Namespace: w.key.Namespace, Name: keyring.ConfigMapName(w.key)}
 }
 
-// readHome returns the generation that the home ConfigMap holds; 0 if there is none of ours.
-func (w *keyWork) readHome(ctx context.Context) (int64, error) {
-	place := w.home()
-	var live corev1.ConfigMap
-	if err := w.live.Get(ctx, client.ObjectKey(place), &live); err != nil {
-		if gone(err) {
-			return 0, nil
+// readGeneration returns the highest generation that a ConfigMap of ours holds; 0 if there is none. Copies that cannot be
+// read do not count.
+func (w *keyWork) readGeneration(ctx context.Context) (int64, error) {
+	highest := int64(0)
+	for i, place := range w.places() {
+		var live corev1.ConfigMap
+		err := w.live.Get(ctx, client.ObjectKey(place), &live)
+		if i == 0 && client.IgnoreNotFound(err) != nil {
+			return 0, fmt.Errorf("get ConfigMap %s/%s: %w", place.Namespace, place.Name, err)
 		}
-		return 0, fmt.Errorf("get ConfigMap %s/%s: %w", place.Namespace, place.Name, err)
+		if err == nil && w.ownsConfigMap(&live) == nil {
+			highest = max(highest, publishedGeneration(&live))
+		}
 	}
-	if w.ownsConfigMap(&live) != nil {
-		return 0, nil
-	}
-	return publishedGeneration(&live), nil
+	return highest, nil
 }
 
 // publishHome makes the home ConfigMap hold the ring. It notes whether it does.
@@ -89,6 +90,9 @@ func (w *keyWork) publish(ctx context.Context, place keyring.Publication) error 
 	}
 	if err := w.ownsConfigMap(&live); err != nil {
 		return &nameTakenError{err}
+	}
+	if held := publishedGeneration(&live); held > w.ring.Generation {
+		return fmt.Errorf("publish to ConfigMap %s/%s: it holds generation %d, newer than %d", place.Namespace, place.Name, held, w.ring.Generation)
 	}
 	if w.upToDate(&live, data) {
 		return nil
@@ -150,24 +154,22 @@ func (w *keyWork) ownsConfigMap(live *corev1.ConfigMap) error {
 	if live.Namespace == w.key.Namespace {
 		return keyring.ControlledBy(w.key, live)
 	}
-	if live.Labels[v1alpha1.LabelSigningKey] != keyring.Label(w.key.Name) || live.Annotations[keyring.AnnotationOwner] != string(w.key.UID) {
+	if live.Annotations[keyring.AnnotationOwner] != string(w.key.UID) {
 		return fmt.Errorf("%s/%s is not marked as SigningKey %s's", live.Namespace, live.Name, w.key.Name)
 	}
 	return nil
 }
 
-// upToDate says whether the ConfigMap holds the ring, or a newer one.
+// upToDate says whether the ConfigMap holds the ring, and is marked as it must be.
 func (w *keyWork) upToDate(live *corev1.ConfigMap, data map[string]string) bool {
-	generation := publishedGeneration(live)
-	if generation != w.ring.Generation {
-		return generation > w.ring.Generation
-	}
 	for entry, text := range data {
 		if live.Data[entry] != text {
 			return false
 		}
 	}
-	return live.Annotations[keyring.AnnotationOwner] == string(w.key.UID)
+	return publishedGeneration(live) == w.ring.Generation &&
+		live.Labels[v1alpha1.LabelSigningKey] == keyring.Label(w.key.Name) &&
+		live.Annotations[keyring.AnnotationOwner] == string(w.key.UID)
 }
 
 func publishedGeneration(live *corev1.ConfigMap) int64 {

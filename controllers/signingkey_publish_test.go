@@ -34,6 +34,10 @@ func TestConfigMapComesBackAsItWas(t *testing.T) {
 			m.Annotations[v1alpha1.AnnotationGeneration] = "1"
 			return plane.Client.Update(b.Context(), m)
 		},
+		"after its label was taken away": func(b *keyBench, _ *v1alpha1.SigningKey, m *corev1.ConfigMap) error {
+			m.Labels = nil
+			return plane.Client.Update(b.Context(), m)
+		},
 		"after its generation became nonsense": func(b *keyBench, _ *v1alpha1.SigningKey, m *corev1.ConfigMap) error {
 			m.Annotations[v1alpha1.AnnotationGeneration] = "9223372036854775807"
 			m.Data["jwks.json"] = `{"keys":[]}`
@@ -57,6 +61,9 @@ func TestConfigMapComesBackAsItWas(t *testing.T) {
 			}
 			if diff := cmp.Diff(before.Annotations, after.Annotations); diff != "" {
 				t.Errorf("annotations (-before +after):\n%s", diff)
+			}
+			if diff := cmp.Diff(before.Labels, after.Labels); diff != "" {
+				t.Errorf("labels (-before +after):\n%s", diff)
 			}
 			b.current(key)
 		})
@@ -158,6 +165,20 @@ func TestCopies(t *testing.T) {
 		t.Errorf("copies are not watched (-want +got):\n%s", diff)
 	}
 
+	t.Run("are corrected", func(t *testing.T) {
+		b := b.in(t)
+		m := b.configMapIn(first, "registry-keys")
+		want := m.Data
+		m.Data, m.Annotations[v1alpha1.AnnotationGeneration] = map[string]string{"jwks.json": "{}"}, "1000"
+		if err := plane.Client.Update(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		b.reconcile(key)
+		if diff := cmp.Diff(want, b.configMapIn(first, "registry-keys").Data); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		b.current(key)
+	})
 	t.Run("go when they are not named any more", func(t *testing.T) {
 		b := b.in(t)
 		b.update(key, func(k *v1alpha1.SigningKey) { k.Spec.Publish.Namespaces = []string{second} })

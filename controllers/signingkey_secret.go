@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -155,6 +156,10 @@ func (w *keyWork) useAuthority(name client.ObjectKey, authority *keyring.Authori
 		return
 	}
 	w.authority = authority
+	if !w.params.CanActivate(w.now(), keyring.Facts{AuthorityUntil: authority.Until()}) {
+		w.stall(v1alpha1.ReasonInvalidSecret, "the certificate authority in Secret %s ends at %s: no further key can be activated under it",
+			name, authority.Until().UTC().Format(time.RFC3339))
+	}
 }
 
 // ownsAuthority is keyring.OwnedBy for a Secret in another namespace, where no owner reference can lead.

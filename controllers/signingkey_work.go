@@ -53,14 +53,15 @@ func (w *keyWork) stall(reason, format string, args ...any) {
 // keepKeys plans and writes until nothing is due. Each round is one write of the Secret, compared and swapped by its
 // resourceVersion, and then one of the ConfigMap, so that a later round can build on what is public.
 func (w *keyWork) keepKeys(ctx context.Context) error {
-	published, err := w.readHome(ctx) // before the Secret: see adoptGeneration
+	published, err := w.readGeneration(ctx) // before the Secret: see adoptGeneration
 	if err != nil {
 		return err
 	}
 	if err := w.load(ctx); err != nil || !w.readable {
 		return err
 	}
-	dirty := w.adoptGeneration(published) || w.notePublications()
+	lifted, added := w.adoptGeneration(published), w.notePublications()
+	dirty := lifted || added
 	for range maxRounds {
 		if err := w.publishHome(ctx); err != nil {
 			return err
@@ -79,6 +80,7 @@ func (w *keyWork) keepKeys(ctx context.Context) error {
 		}
 		dirty = false
 		w.tell(plan, next)
+		ctrl.LoggerFrom(ctx).V(1).Info("Wrote the key set", "generation", next.Generation)
 	}
 	return w.publishHome(ctx)
 }
@@ -110,5 +112,4 @@ func (w *keyWork) tell(plan []keyring.Transition, next keyring.Ring) {
 	for _, t := range plan {
 		w.event(t, previous)
 	}
-	ctrl.Log.WithName("signingkey").V(1).Info("Wrote the key set", "signingKey", w.key.Name, "generation", next.Generation)
 }

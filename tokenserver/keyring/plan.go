@@ -110,11 +110,19 @@ func extendLifetimes(in planning) []Transition {
 		return nil
 	}
 	return in.each(Extend, "spec allows longer", func(k Key) bool {
-		if !k.standby() && k.State != v1alpha1.KeyActive {
-			return false
+		switch {
+		case k.standby():
+			return k.TokenLifetime < in.TokenLifetime
+		case k.State == v1alpha1.KeyActive && in.canRenew():
+			return k.TokenLifetime < in.TokenLifetime || in.extends(k, in.facts)
 		}
-		return k.TokenLifetime < in.TokenLifetime || k.State == v1alpha1.KeyActive && in.extends(k, in.facts)
+		return false
 	})
+}
+
+// canRenew says whether the Active key can have a certificate for what it is allowed more.
+func (in planning) canRenew() bool {
+	return in.Identification != v1alpha1.X509Chain || !in.facts.AuthorityUntil.IsZero()
 }
 
 func publishServed(in planning) []Transition {
@@ -125,7 +133,7 @@ func publishServed(in planning) []Transition {
 
 func activateStandby(in planning) []Transition {
 	standby, ok := in.ring.first(v1alpha1.KeyPublished)
-	if !ok || !in.canCertify(in.now, in.facts) {
+	if !ok || !in.CanActivate(in.now, in.facts) {
 		return nil
 	}
 	active, signs := in.ring.Active()
@@ -170,11 +178,12 @@ func createStandby(in planning) []Transition {
 }
 
 func certifyActive(in planning) []Transition {
-	if in.Identification != v1alpha1.X509Chain || in.facts.AuthorityUntil.IsZero() {
+	if in.Identification != v1alpha1.X509Chain {
 		return nil
 	}
 	return in.each(Certify, "its certificate does not last as long as its tokens", func(k Key) bool {
-		return k.State == v1alpha1.KeyActive && k.CertifiedUntil.Before(in.leafUntil(k, in.facts))
+		until := in.leafUntil(k, in.facts)
+		return k.State == v1alpha1.KeyActive && k.CertifiedUntil.Before(until) && in.now.Before(until)
 	})
 }
 

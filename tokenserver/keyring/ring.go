@@ -98,7 +98,7 @@ func (r Ring) clone() Ring {
 	return r
 }
 
-// Public says whether the key belongs into the JWKS. Pending keys do: a key counts as Published only when it is known
+// public says whether the key belongs into the JWKS. Pending keys do: a key counts as Published only when it is known
 // to be served, so it must be served before.
 func (k Key) public() bool { return k.State != v1alpha1.KeyRevoked }
 

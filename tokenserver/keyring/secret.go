@@ -38,17 +38,18 @@ func OwnedBy(owner, secret metav1.Object, secretType string) error {
 	if secretType != SecretType {
 		return fmt.Errorf("secret %s/%s has type %q, not %q", secret.GetNamespace(), secret.GetName(), secretType, SecretType)
 	}
+	if secret.GetLabels()[v1alpha1.LabelSigningKey] != Label(owner.GetName()) {
+		return fmt.Errorf("secret %s/%s lacks the label %s=%s", secret.GetNamespace(), secret.GetName(),
+			v1alpha1.LabelSigningKey, Label(owner.GetName()))
+	}
 	return ControlledBy(owner, secret)
 }
 
-// ControlledBy is OwnedBy without the type, for objects that have none.
+// ControlledBy returns nil if the object has a controller reference with the SigningKey's UID, in its namespace.
 func ControlledBy(owner, object metav1.Object) error {
 	at := object.GetNamespace() + "/" + object.GetName()
 	if object.GetNamespace() != owner.GetNamespace() {
 		return fmt.Errorf("%s is not in the namespace of SigningKey %s", at, owner.GetName())
-	}
-	if object.GetLabels()[v1alpha1.LabelSigningKey] != Label(owner.GetName()) {
-		return fmt.Errorf("%s lacks the label %s=%s", at, v1alpha1.LabelSigningKey, Label(owner.GetName()))
 	}
 	ref := metav1.GetControllerOf(object)
 	if ref == nil || ref.UID == "" || ref.UID != owner.GetUID() || ref.Kind != "SigningKey" ||

@@ -67,15 +67,16 @@ func (p Params) signUntil(activated time.Time, lifetime time.Duration, facts Fac
 
 // extends says whether the spec lets the Active key sign longer than it may now. It is never shortened.
 func (p Params) extends(k Key, facts Facts) bool {
-	if k.SignUntil.IsZero() || p.Identification == v1alpha1.X509Chain && facts.AuthorityUntil.IsZero() {
+	if k.SignUntil.IsZero() {
 		return false
 	}
 	until := p.signUntil(k.Activated, max(k.TokenLifetime, p.TokenLifetime), facts)
 	return until.IsZero() || k.SignUntil.Before(until)
 }
 
-// canCertify says whether a key that is activated now can have a certificate that is good for something.
-func (p Params) canCertify(now time.Time, facts Facts) bool {
+// CanActivate says whether a key that is activated now can have a certificate, if it needs one, that is good for
+// something. If not, a person has to see to the certificate authority.
+func (p Params) CanActivate(now time.Time, facts Facts) bool {
 	if p.Identification != v1alpha1.X509Chain {
 		return true
 	}

@@ -61,6 +61,17 @@ func TestLifetimeRaisedOnALiveKeyRaisesItsEnd(t *testing.T) {
 	}
 }
 
+func TestNothingIsAllowedMoreThanItsCertificate(t *testing.T) {
+	l := newLife(t, params(v1alpha1.RotationAutomatic))
+	longer := l.p
+	longer.TokenLifetime, longer.Interval = 2*time.Hour, 2000*time.Hour
+	for _, step := range keyring.Plan(now, longer, l.ring, keyring.Facts{}) {
+		if step.Thumbprint == l.active().Thumbprint {
+			t.Errorf("without an authority: %v", step)
+		}
+	}
+}
+
 func TestIntervalRaisedOnALiveKeyLetsItSignLonger(t *testing.T) {
 	l := newLife(t, params(v1alpha1.RotationAutomatic)).with(func(p *keyring.Params) { p.Interval = 2000 * time.Hour })
 	if diff := cmp.Diff(now.Add(4000*time.Hour), l.active().SignUntil); diff != "" {
