@@ -61,6 +61,7 @@ lint: $(TOOLS)/golangci-lint $(TOOLS)/golangci-lint-kube-api-linter ## Run the l
 .PHONY: verify
 verify: $(TOOLS)/controller-gen control-plane ## Check that generated files are current, modules are tidy and imports keep their direction.
 	@hack/verify.sh
+	@go mod tidy -diff
 	@go test ./test/imports/...
 
 .PHONY: fuzz

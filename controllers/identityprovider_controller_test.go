@@ -120,7 +120,7 @@ func TestIdentityProviderSaysWhichLinesAreBad(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			p := htpasswdProvider(o.Namespace, c.name, c.name, c.name+":")
+			p := htpasswdProvider(o.Namespace, c.name, c.name, c.name+"-")
 			create(t, usersSecret(o.Namespace, c.name, c.file), p)
 			served(t, p, c.want)
 			for _, condition := range p.Status.Conditions {
