@@ -77,8 +77,11 @@ func TestManager(t *testing.T) {
 	becomesReady(t, plane, cluster, func() []metav1.Condition { return cluster.Status.Conditions })
 	becomesReady(t, plane, provider, func() []metav1.Condition { return provider.Status.Conditions })
 	becomesReady(t, plane, key, func() []metav1.Condition { return key.Status.Conditions })
-	if body := first.get(t, first.metrics, "/metrics"); !strings.Contains(body, "controller_runtime_reconcile_total") {
-		t.Errorf("the metrics do not tell of reconciles: %.200s", body)
+	metrics := first.get(t, first.metrics, "/metrics")
+	for _, want := range []string{"controller_runtime_reconcile_total", `tokenwright_key_rotation_lateness_seconds{signing_key="`} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics do not tell %s: %.200s", want, metrics)
+		}
 	}
 	leader := holder(t, plane)
 	if leader == "" {

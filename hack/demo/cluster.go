@@ -56,13 +56,15 @@ func startCluster(dir string) (*cluster, error) {
 
 func (c *cluster) stop() error { return c.plane.Stop() }
 
+func (c *cluster) kubectlPath() string { return filepath.Join(controlplane.Binaries(), "kubectl") }
+
 // kubectl runs the real kubectl as an administrator.
 func (c *cluster) kubectl(ctx context.Context, args ...string) (string, error) {
 	return c.kubectlWith(ctx, "", args...)
 }
 
 func (c *cluster) kubectlWith(ctx context.Context, stdin string, args ...string) (string, error) {
-	all := append([]string{filepath.Join(controlplane.Binaries(), "kubectl"), "--kubeconfig=" + c.kubeconfig}, args...)
+	all := append([]string{c.kubectlPath(), "--kubeconfig=" + c.kubeconfig}, args...)
 	return command(ctx, nil, strings.NewReader(stdin), all...)
 }
 
@@ -119,14 +121,18 @@ func (c *cluster) get(ctx context.Context, namespace, object, jsonPath string) (
 	return strings.TrimSpace(out), err
 }
 
-// outage stops the API server for a while.
-func (c *cluster) outage(length time.Duration, during func() error) error {
+// outage stops the API server for a while, or until the context ends.
+func (c *cluster) outage(ctx context.Context, length time.Duration, during func() error) error {
 	if err := c.plane.StopAPIServer(); err != nil {
 		return fmt.Errorf("stop the API server: %w", err)
 	}
 	end := time.Now().Add(length)
 	err := during()
-	time.Sleep(time.Until(end))
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Until(end)):
+	}
 	if startErr := c.plane.StartAPIServer(); startErr != nil {
 		return fmt.Errorf("start the API server again: %w", startErr)
 	}

@@ -131,7 +131,7 @@ func (d *demo) survivesOutage(ctx context.Context, p people) error {
 		}
 	}
 	asked := 0
-	err := d.cluster.outage(30*time.Second, func() error {
+	err := d.cluster.outage(ctx, 30*time.Second, func() error {
 		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
 			for _, server := range d.urls {
 				if err := d.tokensCome(ctx, server, p); err != nil {

@@ -27,10 +27,10 @@ All of it runs on; Ctrl-C stops it. For scripts: . bin/demo.env
 
 Three commands to try:
 
-  . bin/demo.env; bin/k8s/kubectl get tokenwright --all-namespaces
+  . bin/demo.env; %s get tokenwright --all-namespaces
   . bin/demo.env; curl -su "alice:$ALICE_PASSWORD" "$SERVER_URL/token?service=%s&scope=repository:team-a/app:pull"
   . bin/demo.env; bin/registry/crane manifest --insecure "$REGISTRY/public/hello:v1"
-`, d.cluster.kubeconfig, d.urls[0], d.urls[1], d.issuer, d.registry, audience)
+`, d.cluster.kubeconfig, d.urls[0], d.urls[1], d.issuer, d.registry, d.cluster.kubectlPath(), audience)
 	<-ctx.Done()
 	fmt.Fprintln(d.out, "\nStopping.")
 	return nil

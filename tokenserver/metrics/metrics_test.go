@@ -56,6 +56,22 @@ func TestASnapshotThatWasNeverBuiltHasNoAge(t *testing.T) {
 	}
 }
 
+func TestLatencyIsCountedForEachEndpoint(t *testing.T) {
+	m := New("v1", func() State { return State{} }, time.Now)
+	m.Request("token", "basic", http.StatusOK, 3*time.Millisecond)
+	m.Request("token", "basic", http.StatusUnauthorized, 5*time.Millisecond)
+	w := httptest.NewRecorder()
+	promhttp.HandlerFor(m.Registry, promhttp.HandlerOpts{}).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, want := range []string{
+		`tokenwright_server_request_duration_seconds_count{endpoint="token"} 2`,
+		`tokenwright_server_request_duration_seconds_sum{endpoint="token"} 0.008`,
+	} {
+		if !strings.Contains(w.Body.String(), want+"\n") {
+			t.Errorf("no line %q in\n%s", want, w.Body)
+		}
+	}
+}
+
 // scrape returns the server's own metrics without what describes them, and without the histogram.
 func scrape(t *testing.T, m *Metrics) string {
 	t.Helper()
