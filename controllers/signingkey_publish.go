@@ -33,21 +33,30 @@ func (w *keyWork) home() keyring.Publication {
 	return keyring.Publication{Namespace: w.key.Namespace, Name: keyring.ConfigMapName(w.key)}
 }
 
-// readGeneration returns the highest generation that a ConfigMap of ours holds; 0 if there is none. Copies that cannot be
-// read do not count.
+// readGeneration returns the generation that the home ConfigMap holds; 0 if there is none of ours. Copies tell nothing:
+// whoever may edit ConfigMaps in their namespaces could set a generation that no later key set ever reaches.
 func (w *keyWork) readGeneration(ctx context.Context) (int64, error) {
-	highest := int64(0)
-	for i, place := range w.places() {
-		var live corev1.ConfigMap
-		err := w.live.Get(ctx, client.ObjectKey(place), &live)
-		if i == 0 && client.IgnoreNotFound(err) != nil {
-			return 0, fmt.Errorf("get ConfigMap %s/%s: %w", place.Namespace, place.Name, err)
-		}
-		if err == nil && w.ownsConfigMap(&live) == nil {
-			highest = max(highest, publishedGeneration(&live))
-		}
+	place := w.home()
+	var live corev1.ConfigMap
+	err := w.live.Get(ctx, client.ObjectKey(place), &live)
+	if client.IgnoreNotFound(err) != nil {
+		return 0, fmt.Errorf("get ConfigMap %s/%s: %w", place.Namespace, place.Name, err)
 	}
-	return highest, nil
+	if err != nil || w.ownsConfigMap(&live) != nil {
+		return 0, nil
+	}
+	return publishedGeneration(&live), nil
+}
+
+// outrun says whether the ConfigMap holds a newer key set than ours, which another manager made meanwhile. A copy that
+// says so is believed only if home has one, too.
+func (w *keyWork) outrun(ctx context.Context, place keyring.Publication, live *corev1.ConfigMap) (bool, error) {
+	held := publishedGeneration(live)
+	if held > w.ring.Generation && place != w.home() {
+		home, err := w.readGeneration(ctx)
+		return home > w.ring.Generation, err
+	}
+	return held > w.ring.Generation, nil
 }
 
 // publishHome makes the home ConfigMap hold the ring. It notes whether it does.
@@ -91,8 +100,12 @@ func (w *keyWork) publish(ctx context.Context, place keyring.Publication) error 
 	if err := w.ownsConfigMap(&live); err != nil {
 		return &nameTakenError{err}
 	}
-	if held := publishedGeneration(&live); held > w.ring.Generation {
-		return fmt.Errorf("publish to ConfigMap %s/%s: it holds generation %d, newer than %d", place.Namespace, place.Name, held, w.ring.Generation)
+	newer, err := w.outrun(ctx, place, &live)
+	if err != nil {
+		return err
+	}
+	if newer {
+		return fmt.Errorf("publish to ConfigMap %s/%s: it holds a newer generation than %d", place.Namespace, place.Name, w.ring.Generation)
 	}
 	if w.upToDate(&live, data) {
 		return nil

@@ -179,6 +179,24 @@ func TestCopies(t *testing.T) {
 		}
 		b.current(key)
 	})
+	t.Run("say nothing about the generation", func(t *testing.T) {
+		b := b.in(t)
+		before := b.ring(key).Generation
+		for _, claimed := range []string{"1000", "9007199254740992"} {
+			m := b.configMapIn(first, "registry-keys")
+			m.Annotations[v1alpha1.AnnotationGeneration] = claimed
+			if err := plane.Client.Update(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+			b.reconcile(key)
+			if after := b.ring(key).Generation; after != before {
+				t.Errorf("a tenant lifted the generation of the key set from %d to %d", before, after)
+			}
+			if held := publishedGeneration(b.configMapIn(first, "registry-keys")); held != before {
+				t.Errorf("the copy says generation %d, not %d", held, before)
+			}
+		}
+	})
 	t.Run("go when they are not named any more", func(t *testing.T) {
 		b := b.in(t)
 		b.update(key, func(k *v1alpha1.SigningKey) { k.Spec.Publish.Namespaces = []string{second} })
