@@ -16,5 +16,8 @@ func restConfig(path string) (*rest.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find the API server: %w", err)
 	}
+	// client-go's own limit of 5 requests a second is for tools. What writes much bounds itself, in its own terms, and the
+	// API server has priority and fairness.
+	config.QPS = -1
 	return config, nil
 }

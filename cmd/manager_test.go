@@ -88,6 +88,8 @@ func TestManager(t *testing.T) {
 		t.Errorf("nobody holds the Lease")
 	}
 
+	manyPolicies(t, plane, p)
+
 	second := startCommand(t, log, kubeconfig)
 	second.ready(t)
 	first.stop(t)
@@ -105,6 +107,36 @@ func TestManager(t *testing.T) {
 		t.Errorf("the manager lacks a right:\n%s", text)
 	}
 	t.Run("rights", func(t *testing.T) { managerRights(t, plane) })
+}
+
+// manyPolicies shows that statuses are written at the pace that the controllers set. client-go's own limit of 5 requests
+// a second would take a minute.
+func manyPolicies(t *testing.T, plane *controlplane.Plane, like *v1alpha1.AccessPolicy) {
+	t.Helper()
+	const many = 300
+	for i := range many {
+		p := like.DeepCopy()
+		p.ObjectMeta = metav1.ObjectMeta{Namespace: like.Namespace, Name: fmt.Sprintf("many-%d", i)}
+		if err := plane.Client.Create(t.Context(), p); err != nil {
+			t.Fatalf("create a policy: %v", err)
+		}
+	}
+	created := time.Now()
+	poll(t, func() error {
+		var policies v1alpha1.AccessPolicyList
+		if err := plane.Client.List(t.Context(), &policies); err != nil {
+			return err
+		}
+		for _, p := range policies.Items {
+			if !meta.IsStatusConditionTrue(p.Status.Conditions, v1alpha1.ConditionReady) {
+				return fmt.Errorf("%s is not ready", p.Name)
+			}
+		}
+		return nil
+	})
+	if took := time.Since(created); took > 20*time.Second {
+		t.Errorf("%d statuses took %s", many, took)
+	}
 }
 
 // managerRights shows what whoever steals the manager's token still cannot do.

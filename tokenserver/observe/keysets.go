@@ -87,7 +87,25 @@ func (s *keySet) read(object *v1alpha1.SigningKey, secret *corev1.Secret) {
 		s.fault = fmt.Sprintf("Secret %s: %v", secret.Name, err)
 		return
 	}
-	s.ring, s.known, s.fault = ring, true, ""
+	s.ring, s.known, s.fault = s.bridge(ring), true, ""
+}
+
+// bridge keeps the Active key that is in memory for as long as a new set has none. That is so only after the Secret was
+// lost: the manager then knows the key as Retired, by its public half, until a replacement is Active. A key that was
+// revoked is not Retired, and does not come back by this.
+func (s *keySet) bridge(next keyring.Ring) keyring.Ring {
+	held, signs := s.ring.Active()
+	if _, replaced := next.Active(); replaced || !signs || held.Private == nil {
+		return next
+	}
+	lost := slices.IndexFunc(next.Keys, func(key keyring.Key) bool {
+		return key.Thumbprint == held.Thumbprint && key.State == v1alpha1.KeyRetired
+	})
+	if lost >= 0 {
+		next.Keys = slices.Clone(next.Keys)
+		next.Keys[lost] = held
+	}
+	return next
 }
 
 // withoutRevoked leaves out keys that were once seen as revoked.

@@ -3,6 +3,7 @@ package observe
 import (
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -125,6 +126,39 @@ func TestAForgedKeySetIsNotUsed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestALostKeySignsUntilItsReplacementDoes is what the manager does after a loss: the lost key is Retired, the new one
+// Pending, and none is Active for a while.
+func TestALostKeySignsUntilItsReplacementDoes(t *testing.T) {
+	o := startReady(t)
+	owner := newSigningKey(t, "bridged", "bridged.example.com")
+	lost, replacement := newKey(t, v1alpha1.KeyActive), newKey(t, v1alpha1.KeyActive)
+	secret := secretOf(t, owner, 1, lost)
+	create(t, secret)
+	o.waitSigns(t, "bridged.example.com", lost.KeyID)
+
+	known, pending := lost, replacement
+	known.State, known.Private, known.Retired = v1alpha1.KeyRetired, nil, lost.Activated
+	pending.State, pending.Published = v1alpha1.KeyPending, time.Time{}
+	pending.Activated, pending.SignUntil = time.Time{}, time.Time{}
+	remove(t, secret)
+	again := secretOf(t, owner, 2, known, pending)
+	create(t, again)
+	eventually(t, func() bool { return o.serves(pending.KeyID) }, "the new set seen")
+	if got := o.signs("bridged.example.com"); got != lost.KeyID {
+		t.Errorf("while no other key is Active: %s", got)
+	}
+
+	again.Data = secretOf(t, owner, 3, known, replacement).Data
+	update(t, again)
+	o.waitSigns(t, "bridged.example.com", replacement.KeyID)
+
+	dead := replacement
+	dead.State, dead.Private, dead.Retired = v1alpha1.KeyRevoked, nil, replacement.Activated
+	again.Data = secretOf(t, owner, 4, known, dead).Data
+	update(t, again)
+	eventually(t, func() bool { return o.signs("bridged.example.com") == "no key is active" }, "a revoked key stopped, though no other is Active")
 }
 
 func TestARevokedKeyStaysRevokedWhateverIsRestored(t *testing.T) {
