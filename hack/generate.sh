@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 gen=${CONTROLLER_GEN:-$PWD/bin/tools/controller-gen}
 if [[ ! -x $gen ]]; then
-  echo "No controller-gen at $gen: run 'make tools', or set CONTROLLER_GEN" >&2
+  echo "No controller-gen at $gen: run 'make generate', or set CONTROLLER_GEN" >&2
   exit 1
 fi
 

@@ -39,6 +39,8 @@ const (
 	ReasonInvalidExpression = "InvalidExpression"
 	// ReasonInvalidClaim says that a claim has a registered name or a value past its bounds.
 	ReasonInvalidClaim = "InvalidClaim"
+	// ReasonTooLarge says that the policy's subjects and names together would cost servers too much memory or time.
+	ReasonTooLarge = "TooLarge"
 	// ReasonInvalidLifetime says that a duration does not parse or lies outside its bounds.
 	ReasonInvalidLifetime = "InvalidLifetime"
 )
@@ -61,6 +63,11 @@ const (
 	ReasonInvalidSecret = "InvalidSecret"
 	// ReasonPublishNamespaceNotAllowed says that a namespace in publish.namespaces gives the manager no right to write.
 	ReasonPublishNamespaceNotAllowed = "PublishNamespaceNotAllowed"
+	// ReasonImmutable says that a ConfigMap or Secret of ours must change, and somebody made it immutable.
+	ReasonImmutable = "Immutable"
+	// ReasonRequestFailed says that the API server did not do what the manager asked of it. It is tried again: alone it
+	// does not make an object Stalled.
+	ReasonRequestFailed = "RequestFailed"
 	// ReasonPending says that work has begun and is not done.
 	ReasonPending = "Pending"
 )

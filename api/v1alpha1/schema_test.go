@@ -13,8 +13,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// schemaOf returns the schema that the API server has for the kind.
-func schemaOf(t *testing.T, k kind) apiextensionsv1.JSONSchemaProps {
+// definitionOf returns the CRD that the API server has for the kind.
+func definitionOf(t *testing.T, k kind) apiextensionsv1.CustomResourceDefinitionSpec {
 	t.Helper()
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(schema.GroupVersionKind{
@@ -27,7 +27,13 @@ func schemaOf(t *testing.T, k kind) apiextensionsv1.JSONSchemaProps {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &crd); err != nil {
 		t.Fatalf("read the CRD: %v", err)
 	}
-	return *crd.Spec.Versions[0].Schema.OpenAPIV3Schema
+	return crd.Spec
+}
+
+// schemaOf returns the schema that the API server has for the kind.
+func schemaOf(t *testing.T, k kind) apiextensionsv1.JSONSchemaProps {
+	t.Helper()
+	return *definitionOf(t, k).Versions[0].Schema.OpenAPIV3Schema
 }
 
 // schemaRule is one thing that a schema demands, and a part of what the API server says when it is not met.

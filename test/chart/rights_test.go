@@ -100,7 +100,11 @@ func TestRightsOfTheManager(t *testing.T) {
 			reason: "that is its work", namespace: SystemNamespace, resources: []string{"secrets"}, verbs: []string{"get", "list", "watch", "create", "update"}, allowed: true,
 		},
 		"Makes authorities": {
-			reason: "that is its work", namespace: caNamespace, resources: []string{"secrets"}, verbs: []string{"get", "create", "update"}, allowed: true,
+			reason: "that is its work", namespace: caNamespace, resources: []string{"secrets"}, verbs: []string{"get", "create"}, allowed: true,
+		},
+		"Changes no authority": {
+			reason: "registries trust it for years", namespace: caNamespace, resources: []string{"secrets"},
+			verbs: []string{"list", "watch", "update", "patch", "delete"},
 		},
 		"Takes the lead": {
 			reason: "one of two managers works", namespace: SystemNamespace, group: "coordination.k8s.io", resources: []string{"leases"},
@@ -116,7 +120,10 @@ func TestRightsOfTheManager(t *testing.T) {
 		},
 		"Publishes where it was told to": {
 			reason: "publishNamespaces names it", namespace: "registry-a", resources: []string{"configmaps"},
-			verbs: []string{"get", "list", "watch", "create", "patch", "delete"}, allowed: true,
+			verbs: []string{"get", "create", "patch", "delete"}, allowed: true,
+		},
+		"Reads no other ConfigMap where it publishes": {
+			reason: "it knows the name of its own", namespace: "registry-a", resources: []string{"configmaps"}, verbs: []string{"list", "watch"},
 		},
 		"Publishes nowhere else": {
 			reason: "nobody named it", namespace: "team-a", resources: []string{"configmaps"}, verbs: all,

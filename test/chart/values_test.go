@@ -1,14 +1,11 @@
 package chart
 
 import (
-	"bytes"
 	"encoding/json"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -33,26 +30,6 @@ func TestSchemaKnowsTheValuesAndNoOthers(t *testing.T) {
 	known := schemaPaths(t)
 	if diff := cmp.Diff(valuePaths("", values(t), known), known); diff != "" {
 		t.Errorf("(-values.yaml +values.schema.json):\n%s", diff)
-	}
-}
-
-func TestEveryValueIsUsed(t *testing.T) {
-	var templates bytes.Buffer
-	err := filepath.WalkDir(filepath.Join(Folder(), "templates"), func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		templates.Write(text)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, path := range valuePaths("", values(t), schemaPaths(t)) {
-		if leaf := path[strings.LastIndex(path, "."):]; !strings.Contains(templates.String(), leaf) {
-			t.Errorf("no template uses %s", path)
-		}
 	}
 }
 

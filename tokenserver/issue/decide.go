@@ -34,9 +34,13 @@ func (v *verdict) add(s scope.Scope, actions []string, notAfter time.Time) {
 
 // decide asks the policies about each scope.
 //
+// All scopes share one budget for expressions, else a request with many of them could keep a processor busy for seconds.
+// They come sorted, so that the same request always gets the same.
+//
 // The policies are not told the client id: nobody proved it here, and an Allow that depends on it would be open to all.
 func (i *Issuer) decide(request *Request) verdict {
 	var v verdict
+	budget := policy.NewBudget()
 	for _, s := range request.Scopes {
 		if s.Type != v1alpha1.TypeRepository && s.Type != v1alpha1.TypeRegistry {
 			continue // no registry knows it, and who reads such an entry elsewhere must not find it in a registry's token
@@ -45,21 +49,29 @@ func (i *Issuer) decide(request *Request) verdict {
 			Caller: request.Caller, Audience: request.Audience.Name,
 			Resource: policy.Resource{Type: s.Type, Name: s.Name}, Actions: s.Actions,
 			SourceIP: request.SourceIP, Time: request.Time, Admits: request.Audience.Namespaces.Admits,
+			Budget: budget,
 		}
-		if actions, notAfter := lasting(request.Policies, ask); len(actions) > 0 {
+		decision := i.ask(request.Policies, ask)
+		if actions, notAfter := lasting(request.Policies, ask, decision); len(actions) > 0 {
 			v.add(s, actions, notAfter)
 		}
-		if i.Explain {
-			v.why = append(v.why, explain(s, request.Policies.Explain(ask))...)
-		}
+		v.why = append(v.why, explain(s, decision)...)
 	}
 	return v
 }
 
+// ask decides once, with reasons or without: to ask again for the reasons would spend the budget twice, and past it the
+// reasons would be others.
+func (i *Issuer) ask(policies *policy.Index, ask policy.Request) policy.Decision {
+	if i.Explain {
+		return policies.Explain(ask)
+	}
+	return policies.Decide(ask)
+}
+
 // lasting returns the actions that are granted for at least MinLifetime. A token cannot be shorter than that, and must
 // not outlive what it grants; so what ends sooner is left out, action by action, and does not take the rest with it.
-func lasting(policies *policy.Index, ask policy.Request) (actions []string, notAfter time.Time) {
-	decision := policies.Decide(ask)
+func lasting(policies *policy.Index, ask policy.Request, decision policy.Decision) (actions []string, notAfter time.Time) {
 	if lasts(decision, ask.Time) {
 		return decision.Granted, decision.NotAfter
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,4 +206,25 @@ func heap() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc
+}
+
+// BenchmarkDecideHostile asks about names that 20 policies as hostile as may be try to make slow.
+func BenchmarkDecideHostile(b *testing.B) {
+	cases := map[string]struct{ pattern, name string }{
+		"globs":        {"*x%d", strings.Repeat("a", 200)},
+		"tails":        {"**/*a*b/%d", strings.Repeat("aaaaaaa/", 30) + "b"},
+		"tails-behind": {"**/%da*/*a*a", strings.Repeat("aaaaaaa/", 29) + "b/aa"},
+	}
+	for name, c := range cases {
+		var objects []object
+		for i := range 20 {
+			objects = append(objects, wide(1, maxScanned, c.pattern, i*maxScanned))
+		}
+		x, req := index(objects), request(as(caller.Caller{Username: "u0"}), ask("repository", "team-a/"+c.name, "pull"))
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				x.Decide(req)
+			}
+		})
+	}
 }

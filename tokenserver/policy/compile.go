@@ -110,6 +110,7 @@ func (c *compiler) common(spec *v1alpha1.PolicySpec) {
 	for i := range spec.Rules {
 		c.rule(i, &spec.Rules[i])
 	}
+	c.size()
 }
 
 // noRules is for a policy that says nothing about resources although it has to. A Deny then denies every resource.

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
@@ -38,7 +39,9 @@ func (c *compiler) subjects(subjects []v1alpha1.Subject) {
 			c.problem(v1alpha1.ReasonInvalidSubject, fmt.Sprintf("spec.subjects[%d]%s", i, field), "%s", message)
 			p = principal{kind: everyone}
 		}
-		c.policy.subjects = append(c.policy.subjects, p)
+		if !slices.Contains(c.policy.subjects, p) {
+			c.policy.subjects = append(c.policy.subjects, p)
+		}
 	}
 }
 
@@ -108,19 +111,28 @@ func (c *compiler) onlyPullForAnonymous(spec *v1alpha1.PolicySpec) {
 	if c.policy.deny {
 		return
 	}
+	j, k := beyondPull(spec.Rules)
+	if j < 0 {
+		return
+	}
 	for i, s := range spec.Subjects {
-		p, _, message := newPrincipal(s)
-		if message != "" || !p.anonymous() {
-			continue
+		if p, _, message := newPrincipal(s); message == "" && p.anonymous() {
+			c.problem(v1alpha1.ReasonInvalidSubject, fmt.Sprintf("spec.subjects[%d]", i),
+				"an AccessPolicy may give callers who are not authenticated nothing but %s, not spec.rules[%d].actions[%d]: %q",
+				actionPull, j, k, spec.Rules[j].Actions[k])
 		}
-		for j, r := range spec.Rules {
-			for k, action := range r.Actions {
-				if action != actionPull {
-					c.problem(v1alpha1.ReasonInvalidSubject, fmt.Sprintf("spec.subjects[%d]", i),
-						"an AccessPolicy may give callers who are not authenticated nothing but %s, not spec.rules[%d].actions[%d]: %q",
-						actionPull, j, k, action)
-				}
+	}
+}
+
+// beyondPull finds the first action that is not pull, or returns -1. The first is enough: all of them for all subjects
+// would be tens of thousands of problems.
+func beyondPull(rules []v1alpha1.Rule) (rule, action int) {
+	for j, r := range rules {
+		for k, action := range r.Actions {
+			if action != actionPull {
+				return j, k
 			}
 		}
 	}
+	return -1, -1
 }

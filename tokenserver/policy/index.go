@@ -5,7 +5,8 @@ import "github.com/tokenwright/tokenwright/api/v1alpha1"
 // Index answers requests from a set of policies. It is immutable and safe for concurrent use; a nil Index denies all.
 //
 // It is a map of subjects; behind each, a map of resource types; behind each, a trie of names. What a request costs
-// depends on the caller's groups and on the name, not on how many policies there are.
+// depends on the caller's groups and on the name, not on how many policies there are. What one policy may add to it, in
+// memory and in work, is bounded when it is compiled.
 type Index struct {
 	users, groups map[string]*subject
 	everyone      *subject
@@ -81,19 +82,19 @@ func (s *subject) add(p *Policy) {
 			continue
 		}
 		root := s.root(r.typ, p.ref)
-		for _, pattern := range r.names {
-			root.insert(pattern, r)
+		for j := range r.names {
+			root.insert(&r.names[j], r)
 		}
 	}
 }
 
 func (s *subject) addAny(r *rule) {
 	if r.policy.ref.Kind == KindClusterAccessPolicy {
-		s.any = &hit{rule: r, next: s.any}
+		s.any = s.any.add(r)
 		return
 	}
 	n := tenantOf(&s.anyOf, r.policy.ref.Namespace)
-	n.deep = &hit{rule: r, next: n.deep}
+	n.deep = n.deep.add(r)
 }
 
 func (s *subject) root(typ string, ref Ref) *node {

@@ -46,6 +46,9 @@ type Request struct {
 	Time time.Time
 	// Admits says whether AccessPolicies of the namespace may speak of the audience; nil says no to all.
 	Admits func(namespace string) bool
+	// Budget is what expressions may still cost. Requests for one token share one, in an order of their own; nil is a
+	// fresh one for this request.
+	Budget *Budget
 }
 
 // Reason names a rule that was taken into account for one action. Rule is the index in spec.rules.

@@ -51,22 +51,24 @@ type node struct {
 	// literal continues with one given segment; wild with all else, and is nil where there is nothing else.
 	literal small[*node]
 	wild    *wild
-	// end holds the rules whose name ends here, deep those that go on with "**".
-	end, deep *hit
+	// end holds the rules whose name ends here, deep those that go on with "**", rest those with ">".
+	end, deep, rest *hit
 }
 
 type wild struct {
 	any   *node
 	globs []glob
+	// known finds a glob when there are more than a few: policies may put very many at one place.
+	known map[string]*node
 	// tails are what the trie does not branch by: placeholders, and "**" that something follows.
 	tails []tail
 }
 
-// glob is a segment with stars: the first of its pattern.
+// glob is a segment with stars.
 type glob struct {
-	pattern pattern
-	source  string
-	next    *node
+	stars  name.Stars
+	source string
+	next   *node
 }
 
 type tail struct {
@@ -80,8 +82,32 @@ type hit struct {
 	next *hit
 }
 
+// add puts a rule in front of the list, unless it is there already: several of its names may lead to one place.
+func (h *hit) add(r *rule) *hit {
+	if h != nil && h.rule == r {
+		return h
+	}
+	return &hit{rule: r, next: h}
+}
+
+// scanned says whether a name is looked for one by one at some node, rather than looked up.
+func scanned(p *pattern) bool {
+	segments := p.Segments()
+	for i := range segments {
+		switch segments[i].Kind() {
+		case name.Glob, name.Template:
+			return true
+		case name.Deep:
+			if i < len(segments)-1 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // insert adds one name of a rule under the node.
-func (n *node) insert(p pattern, r *rule) {
+func (n *node) insert(p *pattern, r *rule) {
 	segments := p.Segments()
 	for i := range segments {
 		s := &segments[i]
@@ -95,20 +121,23 @@ func (n *node) insert(p pattern, r *rule) {
 			}
 			n = w.any
 		case name.Glob:
-			n = n.branch().glob(p.From(i))
+			n = n.branch().glob(p, i)
 		case name.Deep:
 			if i == len(segments)-1 {
-				n.deep = &hit{rule: r, next: n.deep}
+				n.deep = n.deep.add(r)
 				return
 			}
 			n.addTail(p.From(i), r)
+			return
+		case name.Rest:
+			n.rest = n.rest.add(r)
 			return
 		default:
 			n.addTail(p.From(i), r)
 			return
 		}
 	}
-	n.end = &hit{rule: r, next: n.end}
+	n.end = n.end.add(r)
 }
 
 func (n *node) addTail(p pattern, r *rule) {
@@ -132,14 +161,33 @@ func (n *node) branch() *wild {
 	return n.wild
 }
 
-func (w *wild) glob(p pattern) *node {
-	source := p.Source(0)
-	for _, g := range w.globs {
-		if g.source == source {
-			return g.next
-		}
+func (w *wild) glob(p *pattern, segment int) *node {
+	source := p.Segments()[segment].Text()
+	if next := w.find(source); next != nil {
+		return next
 	}
 	next := &node{}
-	w.globs = append(w.globs, glob{pattern: p, source: source, next: next})
+	w.globs = append(w.globs, glob{stars: p.Stars(segment), source: source, next: next})
+	switch {
+	case w.known != nil:
+		w.known[source] = next
+	case len(w.globs) > fewKeys:
+		w.known = make(map[string]*node, 2*fewKeys)
+		for _, g := range w.globs {
+			w.known[g.source] = g.next
+		}
+	}
 	return next
+}
+
+func (w *wild) find(source string) *node {
+	if w.known != nil {
+		return w.known[source]
+	}
+	for i := range w.globs {
+		if w.globs[i].source == source {
+			return w.globs[i].next
+		}
+	}
+	return nil
 }

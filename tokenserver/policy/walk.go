@@ -42,6 +42,9 @@ func (d *decision) walk(t tier, n *node, segments []string) {
 		}
 		return
 	}
+	for h := n.rest; h != nil; h = h.next {
+		d.meet(t, h.rule)
+	}
 	if next, found := n.literal.get(segments[0]); found {
 		d.walk(t, next, segments[1:])
 	}
@@ -52,7 +55,7 @@ func (d *decision) walk(t tier, n *node, segments []string) {
 		d.walk(t, n.wild.any, segments[1:])
 	}
 	for i := range n.wild.globs {
-		if g := &n.wild.globs[i]; g.pattern.MatchOne(0, segments[0]) {
+		if g := &n.wild.globs[i]; g.stars.Match(segments[0]) {
 			d.walk(t, g.next, segments[1:])
 		}
 	}

@@ -6,12 +6,15 @@ import (
 	"github.com/google/cel-go/checker"
 )
 
-// Bounds in CEL's cost units; Kubernetes reckons that ten million of them take a second.
+// Bounds in CEL's cost units. Kubernetes reckons that ten million of them take a second; here the dearest calls take
+// 0.2 to 0.4 µs a unit, and a test compares them.
 const (
 	// MaxStaticCost is the most that an expression may cost by estimate, with callers of the sizes below.
 	MaxStaticCost = 100_000
 	// MaxCost is the most that one evaluation may cost.
 	MaxCost = 10_000
+	// BaseCost is what an evaluation costs beside its steps, so that many of "true" are not free.
+	BaseCost = 5
 )
 
 // Sizes that the estimate assumes. They bound nothing at run time, where MaxCost does.

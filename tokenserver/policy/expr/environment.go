@@ -19,9 +19,27 @@ const (
 	varRequest  = "request"
 )
 
-// celEnvironment is the same for every expression and takes milliseconds to make, so it is made once, when the first
-// expression needs it.
-var celEnvironment = sync.OnceValues(newEnvironment)
+// environments are what an expression is read with.
+type environments struct {
+	// plain has no macros: these copy and nest what they are given before anything can be counted.
+	plain, full *cel.Env
+}
+
+// celEnvironments are the same for every expression and take milliseconds to make, so they are made once, when the
+// first expression needs them.
+var celEnvironments = sync.OnceValues(newEnvironments)
+
+func newEnvironments() (environments, error) {
+	full, err := newEnvironment()
+	if err != nil {
+		return environments{}, err
+	}
+	plain, err := full.Extend(cel.ClearMacros())
+	if err != nil {
+		return environments{}, fmt.Errorf("making the CEL environment: %w", err)
+	}
+	return environments{plain: plain, full: full}, nil
+}
 
 // newEnvironment pins the version of Kubernetes whose libraries are on: what an expression means must not change with
 // the cluster that it runs in.

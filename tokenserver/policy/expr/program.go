@@ -18,24 +18,21 @@ type Program struct {
 // MaxLength is the longest expression in bytes; the schema allows 1024 characters.
 const MaxLength = 4096
 
-// Compile compiles an expression. It fails if the expression is not CEL, does not yield a bool, or may cost more than
-// MaxStaticCost.
+// Compile compiles an expression. It fails if the expression is not CEL, does not yield a bool, uses what policies may
+// not, or may cost more than MaxStaticCost. It takes milliseconds at most, whatever the text is.
 func Compile(text string) (*Program, error) {
-	env, err := celEnvironment()
+	envs, err := celEnvironments()
 	if err != nil {
 		return nil, err
 	}
 	if len(text) > MaxLength {
 		return nil, fmt.Errorf("must be at most %d bytes", MaxLength)
 	}
-	ast, issues := env.Compile(text)
-	if err := issues.Err(); err != nil {
-		return nil, fmt.Errorf("must be CEL: %w", err)
+	ast, patterns, err := check(envs, text)
+	if err != nil {
+		return nil, err
 	}
-	if !ast.OutputType().IsExactType(cel.BoolType) {
-		return nil, fmt.Errorf("must yield bool, not %s", ast.OutputType())
-	}
-	cost, err := env.EstimateCost(ast, &library.CostEstimator{SizeEstimator: sizes{}}, checker.PresenceTestHasCost(false))
+	cost, err := envs.full.EstimateCost(ast, &library.CostEstimator{SizeEstimator: sizes{}}, checker.PresenceTestHasCost(false))
 	if err != nil {
 		return nil, fmt.Errorf("estimating the cost: %w", err)
 	}
@@ -43,7 +40,7 @@ func Compile(text string) (*Program, error) {
 		return nil, fmt.Errorf("must cost at most %d by estimate, not %d: loop over less, or compare without regular expressions",
 			MaxStaticCost, cost.Max)
 	}
-	program, err := env.Program(ast, cel.CostLimit(MaxCost))
+	program, err := envs.full.Program(ast, cel.CostLimit(MaxCost), cel.CostTracking(&prices{patterns: patterns}))
 	if err != nil {
 		return nil, fmt.Errorf("must be CEL: %w", err)
 	}
@@ -52,6 +49,27 @@ func Compile(text string) (*Program, error) {
 		p.usesAction = p.usesAction || reference.Name == varAction
 	}
 	return p, nil
+}
+
+// check parses and checks an expression in the order that keeps each step bounded: what the text holds before macros
+// are expanded, and that before types are inferred.
+func check(envs environments, text string) (*cel.Ast, map[string]uint64, error) {
+	parsed, issues := envs.plain.Parse(text)
+	if err := issues.Err(); err != nil {
+		return nil, nil, fmt.Errorf("must be CEL: %w", err)
+	}
+	var s shape
+	if err := s.check(parsed.NativeRep().Expr(), 1, 0); err != nil {
+		return nil, nil, err
+	}
+	ast, issues := envs.full.Compile(text)
+	if err := issues.Err(); err != nil {
+		return nil, nil, fmt.Errorf("must be CEL: %w", err)
+	}
+	if !ast.OutputType().IsExactType(cel.BoolType) {
+		return nil, nil, fmt.Errorf("must yield bool, not %s", ast.OutputType())
+	}
+	return ast, s.patterns, checkTypes(ast.NativeRep())
 }
 
 // UsesAction says whether the answer may differ from action to action.
@@ -66,7 +84,7 @@ func (p *Program) Evaluate(in *Input) (result bool, cost uint64, err error) {
 	cost = MaxCost
 	if details != nil {
 		if actual := details.ActualCost(); actual != nil {
-			cost = *actual
+			cost = *actual + BaseCost
 		}
 	}
 	if err != nil {

@@ -48,10 +48,9 @@ func TestEvaluate(t *testing.T) {
 		"a claim of another type fails":                {expression: `request.claims.level.startsWith('a')`, wantErr: true},
 		"an absent claim fails":                        {expression: `request.claims.nope == 'a'`, wantErr: true},
 		"true on one side absorbs a failure":           {expression: `request.claims.nope == 'a' || true`, want: true},
-		"Kubernetes' libraries are on":                 {expression: `'a1'.find('[0-9]') == '1' && url('https://a/b').getHost() == 'a' && quantity('1Ki').isInteger() && sets.contains([1,2],[1]) && semver('1.2.3').major() == 1`, want: true},
+		"Kubernetes' libraries are on":                 {expression: `'a1'.find('[0-9]') == '1' && url('https://a/b').getHost() == 'a' && sets.contains([1,2],[1])`, want: true},
 		"division by zero fails":                       {expression: `1 / (size(subject.groups) - 2) == 1`, wantErr: true},
 		"a list's index past the end fails":            {expression: `subject.groups[9] == 'a'`, wantErr: true},
-		"a regular expression that is broken fails":    {expression: `subject.uid.matches(subject.extra.ref[0] + '(')`, wantErr: true},
 		"a client id that nobody proved can be tested": {expression: `request.clientID != 'docker'`},
 	}
 	for name, c := range cases {
@@ -102,9 +101,9 @@ func TestCompileRefuses(t *testing.T) {
 		"a value of unknown type":           {"request.claims.admin", "must yield bool, not dyn"},
 		"a number":                          {"1", "must yield bool"},
 		"a comparison of different types":   {"subject.username == 1", "must be CEL"},
-		"a broken regular expression":       {"subject.username.matches('(')", "must be CEL"},
+		"a broken regular expression":       {"subject.username.matches('(')", "must be one of RE2"},
 		"nested loops that cost too much":   {"subject.groups.all(a, subject.groups.all(b, subject.groups.all(c, a + b + c != '')))", "must cost at most"},
-		"loops over a literal's product":    {"[1,2,3,4,5,6,7,8,9,10].all(a, [1,2,3,4,5,6,7,8,9,10].all(b, [1,2,3,4,5,6,7,8,9,10].all(c, [1,2,3,4,5,6,7,8,9,10].all(d, [1,2,3,4,5,6,7,8,9,10].all(e, a+b+c+d+e > 0)))))", "must cost at most"},
+		"loops over a literal's product":    {"[1,2,3,4,5,6,7,8,9,10,11,12,13,14].all(a, [1,2,3,4,5,6,7,8,9,10,11,12,13,14].all(b, [1,2,3,4,5,6,7,8,9,10,11,12,13,14].all(c, [1,2,3,4,5,6,7,8,9,10,11,12,13,14].all(d, a+b+c+d > 0))))", "must cost at most"},
 		"an assignment":                     {"action = 'a'", "must be CEL"},
 		"more than the bytes that may come": {strings.Repeat(" ", MaxLength) + "true", "must be at most"},
 		"deep nesting":                      {strings.Repeat("(", 1000) + "true" + strings.Repeat(")", 1000), "must be CEL"},
@@ -163,13 +162,22 @@ func FuzzCompile(f *testing.F) {
 	f.Add(`subject.extra['ref'].exists(r, r == 'refs/heads/main')`)
 	f.Add(`cidr('10.0.0.0/8').containsIP(request.ip)`)
 	f.Add(`action in ['pull'] && request.time.getHours() < 3`)
+	for _, text := range attacks() {
+		f.Add(text)
+	}
 	f.Fuzz(func(t *testing.T, text string) {
+		start := time.Now()
 		p, err := Compile(text)
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("took %v", took)
+		}
 		if err != nil {
 			return
 		}
-		if _, cost, _ := p.Evaluate(NewInput(facts())); cost > 2*MaxCost {
-			t.Errorf("cost %d", cost)
+		start = time.Now()
+		p.Evaluate(NewInput(facts())) //nolint:errcheck // any outcome will do, in time
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("evaluation took %v", took)
 		}
 	})
 }

@@ -14,6 +14,10 @@ const maxCombinations = 256
 // may. To a pattern that allows, an unusable value is no value. To a pattern that denies, it is as if "**" stood in the
 // place of the segment, and so is a placeholder without any value; in a NATS subject ">" stands for the whole.
 func (p *Pattern) Match(text string, segments []string, values *Values, deny bool) bool {
+	// A pattern of subjects that denies and has no usable value is no longer about its own text.
+	if !(deny && p.grammar == NATS) && !possible(p.segments, segments) {
+		return false
+	}
 	if len(p.variables) == 0 {
 		return matchSegments(p.segments, p.parts, segments)
 	}
@@ -179,9 +183,46 @@ func matchOne(s *Segment, parts []part, text string) bool {
 	}
 }
 
+// possible compares only what stands at a known distance from an end of the name: the literals in front of the first
+// segment that may stand for several, and those behind the last. Most patterns that do not match end here.
+func possible(pattern []Segment, segments []string) bool {
+	front := 0
+	for ; front < len(pattern) && !pattern[front].loose(); front++ {
+		if front >= len(segments) || pattern[front].kind == Literal && pattern[front].text != segments[front] {
+			return false
+		}
+	}
+	if front == len(pattern) {
+		return front == len(segments)
+	}
+	for back := 1; !pattern[len(pattern)-back].loose(); back++ {
+		s := &pattern[len(pattern)-back]
+		if back > len(segments) || s.kind == Literal && s.text != segments[len(segments)-back] {
+			return false
+		}
+	}
+	return true
+}
+
+// loose says whether the segment may stand for any number of segments.
+func (s *Segment) loose() bool { return s.kind == Deep || s.kind == Rest || s.kind == Template }
+
 // matchSegments goes back to the last Deep only, which is enough for this kind of pattern and keeps the work at the
-// product of the two lengths.
+// product of the two lengths. What stands behind the last Deep can match nothing but the end of the name.
 func matchSegments(pattern []Segment, parts []part, segments []string) bool {
+	if last := lastDeep(pattern); last >= 0 {
+		behind := pattern[last+1:]
+		end := len(segments) - len(behind)
+		if end < 0 {
+			return false
+		}
+		for i := range behind {
+			if !matchOne(&behind[i], parts, segments[end+i]) {
+				return false
+			}
+		}
+		pattern, segments = pattern[:last+1], segments[:end]
+	}
 	at, i, deep, resume := 0, 0, -1, 0
 	for i < len(segments) {
 		switch {
@@ -206,8 +247,24 @@ func matchSegments(pattern []Segment, parts []part, segments []string) bool {
 	return at == len(pattern)
 }
 
+// lastDeep is -1 if there is none, or if what follows has no fixed length.
+func lastDeep(pattern []Segment) int {
+	for i := len(pattern) - 1; i >= 0; i-- {
+		switch pattern[i].kind {
+		case Deep:
+			return i
+		case Rest:
+			return -1
+		}
+	}
+	return -1
+}
+
 // globMatch compares byte by byte, going back to the last star only.
 func globMatch(parts []part, text string) bool {
+	if n := len(parts); n > 0 && !parts[n-1].star && !strings.HasSuffix(text, parts[n-1].text) {
+		return false
+	}
 	at, offset, i, star, resume := 0, 0, 0, -1, 0
 	for i < len(text) {
 		switch {

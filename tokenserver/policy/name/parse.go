@@ -40,6 +40,8 @@ type parser struct {
 }
 
 func (p *parser) read(text string) error {
+	// segment is the text from where the segment begins.
+	segment := text
 	for text != "" {
 		if rest, found := strings.CutPrefix(text, "${"); found {
 			body, after, closed := strings.Cut(rest, "}")
@@ -53,20 +55,21 @@ func (p *parser) read(text string) error {
 			continue
 		}
 		if text[0] == p.separator() {
-			if err := p.endSegment(); err != nil {
+			if err := p.endSegment(segment[:len(segment)-len(text)]); err != nil {
 				return err
 			}
 			if p.pattern.segments[len(p.pattern.segments)-1].kind == Rest {
 				return errors.New(`">" must be the last token`)
 			}
 			text = text[1:]
+			segment = text
 			continue
 		}
 		n := p.run(text)
 		p.parts = append(p.parts, part{star: text[0] == '*', text: strings.TrimPrefix(text[:n], "*")})
 		text = text[n:]
 	}
-	return p.endSegment()
+	return p.endSegment(segment)
 }
 
 func (p *parser) separator() byte { return separator(p.pattern.grammar) }
@@ -115,10 +118,13 @@ func (p *parser) run(text string) int {
 	return len(text)
 }
 
-func (p *parser) endSegment() error {
+func (p *parser) endSegment(text string) error {
 	s, err := p.segment(p.parts)
 	if err != nil {
 		return err
+	}
+	if s.kind == Glob {
+		s.text = text
 	}
 	p.parts = p.parts[:0]
 	p.pattern.segments = append(p.pattern.segments, s)

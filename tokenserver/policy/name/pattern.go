@@ -46,7 +46,7 @@ type Segment struct {
 	kind Kind
 	// from and to delimit the parts of a Glob or Template in its pattern's.
 	from, to uint16
-	// text is what a Literal matches.
+	// text is what a Literal matches, and how a Glob was written.
 	text string
 }
 
@@ -60,7 +60,7 @@ type part struct {
 // Kind says how the segment matches.
 func (s *Segment) Kind() Kind { return s.kind }
 
-// Text is what a Literal matches.
+// Text is what a Literal matches, and how a Glob was written.
 func (s *Segment) Text() string { return s.text }
 
 // Pattern matches names. It is immutable.
@@ -84,24 +84,17 @@ func (p Pattern) From(n int) Pattern {
 	return p
 }
 
-// MatchOne says whether a segment of the pattern, which must be a Literal, Any or Glob, matches the text, which must not
-// be empty.
-func (p *Pattern) MatchOne(segment int, text string) bool {
-	return matchOne(&p.segments[segment], p.parts, text)
+// Stars is a Glob apart from its pattern.
+type Stars struct{ parts []part }
+
+// Stars returns a segment of the pattern that is a Glob.
+func (p *Pattern) Stars(segment int) Stars {
+	s := &p.segments[segment]
+	return Stars{p.parts[s.from:s.to:s.to]}
 }
 
-// Source is how a segment of the pattern was written, without placeholders.
-func (p *Pattern) Source(segment int) string {
-	s := &p.segments[segment]
-	text := s.text
-	for _, x := range p.parts[s.from:s.to] {
-		if x.star {
-			text += "*"
-		}
-		text += x.text
-	}
-	return text
-}
+// Match says whether the segment matches the text, which must not be empty.
+func (s Stars) Match(text string) bool { return globMatch(s.parts, text) }
 
 // Everything matches every name of the grammar.
 func Everything(g Grammar) Pattern {

@@ -1,0 +1,88 @@
+package chart
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestValuesBecomeFlags(t *testing.T) {
+	cases := map[string]struct {
+		reason     string
+		args       []string
+		deployment string
+		want, not  []string
+	}{
+		"TLS by default": {
+			reason:     "passwords must not be sent in the clear",
+			deployment: server,
+			want:       []string{"--tls-cert-file=/etc/tokenwright/tls/tls.crt", "--tls-key-file=/etc/tokenwright/tls/tls.key"},
+			not:        []string{"--path-prefix"},
+		},
+		"TLS from cert-manager": {
+			reason:     "the files have the same names, whoever writes them",
+			args:       []string{"--set=tls.mode=CertManager,tls.certManager.issuerRef.name=internal"},
+			deployment: server,
+			want:       []string{"--tls-cert-file=/etc/tokenwright/tls/tls.crt", "--tls-key-file=/etc/tokenwright/tls/tls.key"},
+		},
+		"no TLS": {
+			reason:     "there are no such files",
+			args:       []string{"--set=tls.mode=None"},
+			deployment: server,
+			not:        []string{"--tls-"},
+		},
+		"a path prefix": {
+			reason:     "an ingress that does not rewrite paths sends it",
+			args:       []string{"--set=server.pathPrefix=/auth"},
+			deployment: server,
+			want:       []string{"--path-prefix=/auth"},
+		},
+		"timing that a server goes by": {
+			reason:     "verifiers cache as long as the manager counts on",
+			args:       []string{"--set=keys.jwksMaxAge=77s,server.shutdownTimeout=78s"},
+			deployment: server,
+			want:       []string{"--jwks-max-age=77s", "--shutdown-timeout=78s"},
+		},
+		"timing that the manager goes by": {
+			reason:     "keys are retired by it",
+			args:       []string{"--set=keys.jwksMaxAge=77s,keys.maxStaleness=78s,keys.clockSkew=79s"},
+			deployment: manager,
+			want:       []string{"--jwks-max-age=77s", "--max-staleness=78s", "--clock-skew=79s"},
+		},
+		"where authorities are": {
+			reason:     "the namespace that the roles speak of",
+			args:       []string{"--set=caNamespace.name=authorities"},
+			deployment: manager,
+			want:       []string{"--ca-namespace=authorities", "--namespace=" + SystemNamespace},
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := podOf(t, find(t, render(t, append([]string{issuer}, tc.args...)...), "Deployment", tc.deployment)).Spec.Containers[0].Args
+			for _, flag := range tc.want {
+				if !slices.Contains(args, flag) {
+					t.Errorf("%s: found no %s in %q", tc.reason, flag, args)
+				}
+			}
+			for _, prefix := range tc.not {
+				if slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, prefix) }) {
+					t.Errorf("%s: found %s… in %q", tc.reason, prefix, args)
+				}
+			}
+		})
+	}
+}
+
+// A pod that is killed before its timeout is over drops what it has begun to answer.
+func TestPodsMayTakeTheShutdownTimeoutToEnd(t *testing.T) {
+	for timeout, want := range map[string]int64{"20s": 35, "45s": 60, "2m": 135} {
+		t.Run(timeout, func(t *testing.T) {
+			t.Parallel()
+			pod := podOf(t, find(t, render(t, issuer, "--set=server.shutdownTimeout="+timeout), "Deployment", server))
+			if got := *pod.Spec.TerminationGracePeriodSeconds; got != want {
+				t.Errorf("the pod may take %d s to end, expected %d s: 5 to leave the endpoints and 10 to spare", got, want)
+			}
+		})
+	}
+}
