@@ -115,7 +115,7 @@ func managerOptions(rc *rest.Config, f managerFlags, log logr.Logger) (ctrl.Opti
 	options := ctrl.Options{
 		Scheme:                  scheme,
 		Logger:                  log,
-		Cache:                   controllers.CacheOptions(f.Namespace, f.CANamespace),
+		Cache:                   controllers.CacheOptions(f.Namespace),
 		Metrics:                 metricsserver.Options{BindAddress: f.metricsListen},
 		HealthProbeBindAddress:  f.healthListen,
 		GracefulShutdownTimeout: &f.shutdownTimeout,

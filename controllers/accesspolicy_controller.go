@@ -15,7 +15,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 )
 
-// +kubebuilder:rbac:groups=tokenwright.dev,resources=accesspolicies,verbs=get;list;watch
+// +kubebuilder:rbac:groups=tokenwright.dev,resources=accesspolicies,verbs=list;watch
 // +kubebuilder:rbac:groups=tokenwright.dev,resources=accesspolicies/status,verbs=patch
 
 // accessPolicyReconciler says in the status of each AccessPolicy what the compiler thinks of it.

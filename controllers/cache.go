@@ -12,8 +12,8 @@ import (
 
 // CacheOptions bounds what the manager holds in memory: policies of every namespace, system kinds of the system
 // namespace only, and of ConfigMaps and Secrets only those that are labelled. Nothing is read by accident: a kind that no
-// controller watches is an error.
-func CacheOptions(namespace, caNamespace string) cache.Options {
+// controller watches is an error. The certificate authorities' Secrets are not among it: they are read one by one.
+func CacheOptions(namespace string) cache.Options {
 	system := map[string]cache.Config{namespace: {}}
 	return cache.Options{
 		ReaderFailOnMissingInformer: true,
@@ -23,7 +23,7 @@ func CacheOptions(namespace, caNamespace string) cache.Options {
 			&v1alpha1.SigningKey{}:       {Namespaces: system},
 			&corev1.ConfigMap{}:          {Namespaces: system, Label: labelled(v1alpha1.LabelSigningKey)},
 			&corev1.Secret{}: {
-				Namespaces: map[string]cache.Config{namespace: {}, caNamespace: {}},
+				Namespaces: system,
 				// Our own Secrets carry this label beside theirs: a kind has one selector.
 				Label:     labelled(v1alpha1.LabelWatch),
 				Transform: withoutKeys,

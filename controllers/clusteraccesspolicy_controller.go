@@ -15,7 +15,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 )
 
-// +kubebuilder:rbac:groups=tokenwright.dev,resources=clusteraccesspolicies,verbs=get;list;watch
+// +kubebuilder:rbac:groups=tokenwright.dev,resources=clusteraccesspolicies,verbs=list;watch
 // +kubebuilder:rbac:groups=tokenwright.dev,resources=clusteraccesspolicies/status,verbs=patch
 
 // clusterAccessPolicyReconciler says in the status of each ClusterAccessPolicy what the compiler thinks of it.

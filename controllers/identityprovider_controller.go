@@ -21,7 +21,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
 )
 
-// +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=identityproviders,verbs=get;list;watch
+// +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=identityproviders,verbs=list;watch
 // +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=identityproviders/status,verbs=patch
 // +kubebuilder:rbac:groups="",namespace=tokenwright-system,resources=secrets,verbs=get;list;watch
 

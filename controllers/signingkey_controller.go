@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -25,18 +26,18 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
 )
 
-// +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=signingkeys,verbs=get;list;watch
+// +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=signingkeys,verbs=list;watch
 // +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=signingkeys/status,verbs=patch
 // +kubebuilder:rbac:groups="",namespace=tokenwright-system,resources=secrets,verbs=get;list;watch;create;update
-// +kubebuilder:rbac:groups="",namespace=tokenwright-ca,resources=secrets,verbs=get;list;watch;create;update
+// +kubebuilder:rbac:groups="",namespace=tokenwright-ca,resources=secrets,verbs=get;create
 // +kubebuilder:rbac:groups="",namespace=tokenwright-system,resources=configmaps,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,namespace=tokenwright-system,resources=events,verbs=create;patch
 
 // signingKeyOwner is the field owner of what the controller applies.
 const signingKeyOwner = client.FieldOwner("tokenwright/signingkey")
 
-// How often a SigningKey is looked at though nothing happened: copies in other namespaces are not watched, nor is what
-// is not labelled. One that waits for a person is looked at each minute.
+// How often a SigningKey is looked at though nothing happened: what is in other namespaces is not watched, nor is what is
+// not labelled. One that waits for a person is looked at each minute.
 const (
 	recheckKeys   = time.Hour
 	recheckCopies = 10 * time.Minute
@@ -82,7 +83,8 @@ func addSigningKey(mgr ctrl.Manager, o Options) error {
 		Complete(r)
 }
 
-// Reconcile does what is due to the keys of one SigningKey, and says in its status what came of it.
+// Reconcile does what is due to the keys of one SigningKey, and says in its status what came of it: also what failed,
+// which it does again.
 func (r *signingKeyReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	var keys v1alpha1.SigningKeyList
 	if err := r.live.List(ctx, &keys, client.InNamespace(r.Namespace)); err != nil {
@@ -93,14 +95,13 @@ func (r *signingKeyReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 		r.metrics.forget(request.Name)
 		return ctrl.Result{}, nil // what it owns in its namespace goes with it
 	}
-	work := r.begin(key)
-	work.problems = append(work.problems, takenAudiences(key, keys.Items)...)
-	if err := work.keepKeys(ctx); err != nil {
-		return ctrl.Result{}, err
+	work, specProblems := r.begin(key)
+	failure := errors.Join(work.keepKeys(ctx), work.keepPublications(ctx))
+	if work.raced {
+		return ctrl.Result{}, failure // whoever was faster says what there is
 	}
-	if err := work.keepPublications(ctx); err != nil {
-		return ctrl.Result{}, err
-	}
+	// What is wrong with the keys comes before what is wrong with the spec.
+	work.problems = append(append(work.problems, specProblems...), takenAudiences(key, keys.Items)...)
 	now := r.clock.Now()
 	if work.readable {
 		r.metrics.observe(key.Name, work.params, work.ring)
@@ -110,14 +111,14 @@ func (r *signingKeyReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 	if result.IsZero() {
 		result.RequeueAfter = work.requeueAfter(now)
 	}
-	return result, err
+	return result, errors.Join(failure, err)
 }
 
 // requeueAfter is the time to the next transition, and never longer than the recheck.
 func (w *keyWork) requeueAfter(now time.Time) time.Duration {
 	after := recheckKeys
 	switch {
-	case len(w.problems)+len(w.publication) > 0:
+	case len(w.allProblems()) > 0:
 		after = recheck
 	case len(w.ring.Publications) > 1:
 		after = recheckCopies

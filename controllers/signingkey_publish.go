@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -33,19 +34,32 @@ func (w *keyWork) home() keyring.Publication {
 	return keyring.Publication{Namespace: w.key.Namespace, Name: keyring.ConfigMapName(w.key)}
 }
 
-// readGeneration returns the generation that the home ConfigMap holds; 0 if there is none of ours. Copies tell nothing:
-// whoever may edit ConfigMaps in their namespaces could set a generation that no later key set ever reaches.
-func (w *keyWork) readGeneration(ctx context.Context) (int64, error) {
+// errOutrun says that a ConfigMap holds a newer key set than ours.
+var errOutrun = errors.New("it holds a newer generation")
+
+// public is what the home ConfigMap says; nothing if there is none of ours. Copies are not asked: whoever may edit
+// ConfigMaps in their namespaces could set a generation that no later key set ever reaches.
+type public struct {
+	generation  int64
+	authorities [][]byte
+	// err is why it is not known.
+	err error
+}
+
+func (w *keyWork) readHome(ctx context.Context) public {
 	place := w.home()
 	var live corev1.ConfigMap
 	err := w.live.Get(ctx, client.ObjectKey(place), &live)
 	if client.IgnoreNotFound(err) != nil {
-		return 0, fmt.Errorf("get ConfigMap %s/%s: %w", place.Namespace, place.Name, err)
+		return public{err: fmt.Errorf("get ConfigMap %s/%s: %w", place.Namespace, place.Name, err)}
 	}
 	if err != nil || w.ownsConfigMap(&live) != nil {
-		return 0, nil
+		return public{}
 	}
-	return publishedGeneration(&live), nil
+	return public{
+		generation:  publishedGeneration(&live),
+		authorities: keyring.ParseAuthorities([]byte(live.Data[entryAuthorities])),
+	}
 }
 
 // outrun says whether the ConfigMap holds a newer key set than ours, which another manager made meanwhile. A copy that
@@ -53,24 +67,25 @@ func (w *keyWork) readGeneration(ctx context.Context) (int64, error) {
 func (w *keyWork) outrun(ctx context.Context, place keyring.Publication, live *corev1.ConfigMap) (bool, error) {
 	held := publishedGeneration(live)
 	if held > w.ring.Generation && place != w.home() {
-		home, err := w.readGeneration(ctx)
-		return home > w.ring.Generation, err
+		home := w.readHome(ctx)
+		return home.generation > w.ring.Generation, home.err
 	}
 	return held > w.ring.Generation, nil
 }
 
-// publishHome makes the home ConfigMap hold the ring. It notes whether it does.
+// publishHome makes the home ConfigMap hold the ring. It notes whether it does, and why not.
 func (w *keyWork) publishHome(ctx context.Context) error {
 	w.served, w.publication = false, nil
 	if len(w.ring.Keys) == 0 || w.secret == nil {
 		return nil // never an empty set, and nothing that no Secret holds yet
 	}
 	err := w.publish(ctx, w.home())
-	if taken, ok := err.(*nameTakenError); ok { //nolint:errorlint // It is never wrapped.
-		w.publication = []keyring.Problem{{Reason: v1alpha1.ReasonNameTaken, Message: taken.Error()}}
-		return nil
+	if outpaced(err) {
+		w.raced = true
+		return err
 	}
 	w.served = err == nil
+	w.publication, err = w.judge(w.home(), err)
 	return err
 }
 
@@ -79,6 +94,14 @@ type nameTakenError struct{ cause error }
 
 func (e *nameTakenError) Error() string {
 	return fmt.Sprintf("a ConfigMap of the needed name is not ours: %v", e.cause)
+}
+
+// immutableError says that a ConfigMap of ours cannot be changed.
+type immutableError struct{ place keyring.Publication }
+
+func (e *immutableError) Error() string {
+	return fmt.Sprintf("ConfigMap %s/%s was made immutable and does not hold the keys as they are; delete it, and it is made anew",
+		e.place.Namespace, e.place.Name)
 }
 
 // publish makes the ConfigMap hold the ring: created, corrected, or left as it is.
@@ -105,10 +128,13 @@ func (w *keyWork) publish(ctx context.Context, place keyring.Publication) error 
 		return err
 	}
 	if newer {
-		return fmt.Errorf("publish to ConfigMap %s/%s: it holds a newer generation than %d", place.Namespace, place.Name, w.ring.Generation)
+		return fmt.Errorf("publish to ConfigMap %s/%s: %w than %d", place.Namespace, place.Name, errOutrun, w.ring.Generation)
 	}
 	if w.upToDate(&live, data) {
 		return nil
+	}
+	if live.Immutable != nil && *live.Immutable {
+		return &immutableError{place}
 	}
 	if err := w.client.Apply(ctx, w.configMap(&live, data), signingKeyOwner, client.ForceOwnership); err != nil {
 		return fmt.Errorf("publish to ConfigMap %s/%s: %w", place.Namespace, place.Name, err)
@@ -180,14 +206,14 @@ func (w *keyWork) upToDate(live *corev1.ConfigMap, data map[string]string) bool 
 			return false
 		}
 	}
-	return publishedGeneration(live) == w.ring.Generation &&
+	return live.Annotations[v1alpha1.AnnotationGeneration] == strconv.FormatInt(w.ring.Generation, 10) &&
 		live.Labels[v1alpha1.LabelSigningKey] == keyring.Label(w.key.Name) &&
 		live.Annotations[keyring.AnnotationOwner] == string(w.key.UID)
 }
 
 func publishedGeneration(live *corev1.ConfigMap) int64 {
 	generation, err := strconv.ParseInt(live.Annotations[v1alpha1.AnnotationGeneration], 10, 64)
-	if err != nil || generation < 0 || generation > maxGeneration {
+	if err != nil || generation < 0 || generation >= maxGeneration {
 		return 0
 	}
 	return generation

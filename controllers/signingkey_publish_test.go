@@ -44,6 +44,10 @@ func TestConfigMapComesBackAsItWas(t *testing.T) {
 			return plane.Client.Update(b.Context(), m)
 		},
 	}
+	cases["after its generation became the largest that is none"] = func(b *keyBench, _ *v1alpha1.SigningKey, m *corev1.ConfigMap) error {
+		m.Annotations[v1alpha1.AnnotationGeneration] = "9007199254740992"
+		return plane.Client.Update(b.Context(), m)
+	}
 	bench := newKeyBench(t, "correct")
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {

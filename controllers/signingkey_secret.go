@@ -16,31 +16,33 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
 )
 
-// load reads the key set and, for X509Chain, the certificate authority. What is damaged or foreign is left as it is and
-// becomes a problem.
-func (w *keyWork) load(ctx context.Context) error {
+// load reads the key set. What is damaged or foreign is left as it is and becomes a problem.
+func (w *keyWork) load(ctx context.Context, home public) error {
 	name := client.ObjectKey{Namespace: w.key.Namespace, Name: keyring.SecretName(w.key.Name)}
 	var secret corev1.Secret
 	err := w.live.Get(ctx, name, &secret)
 	switch {
+	case gone(err) && home.err != nil:
+		// What is published must be known before anything is made anew.
+		w.stall(v1alpha1.ReasonRequestFailed, "ConfigMap %s/%s could not be read; the manager's log says why", w.key.Namespace, w.home().Name)
 	case gone(err):
 		w.ring, w.readable = keyring.Ring{}, true
 		if len(w.key.Status.Keys) > 0 {
 			w.recoverLost()
 		}
 	case err != nil:
+		w.stall(v1alpha1.ReasonRequestFailed, "Secret %s could not be read; the manager's log says why", name)
 		return fmt.Errorf("get Secret %s: %w", name, err)
 	default:
 		w.decode(&secret)
 	}
-	if !w.readable || w.params.Identification != v1alpha1.X509Chain {
-		return nil
-	}
-	return w.loadAuthority(ctx)
+	return nil
 }
 
 func (w *keyWork) decode(secret *corev1.Secret) {
-	if err := keyring.OwnedBy(w.key, secret, string(secret.Type)); err != nil {
+	marked := secret.DeepCopy() // labels that somebody took away come back: see lacksLabels
+	marked.Labels = secretLabels(w.key)
+	if err := keyring.OwnedBy(w.key, marked, string(secret.Type)); err != nil {
 		w.stall(v1alpha1.ReasonNameTaken, "a Secret of the needed name is not ours: %v", err)
 		return
 	}
@@ -51,6 +53,27 @@ func (w *keyWork) decode(secret *corev1.Secret) {
 		return
 	}
 	w.secret, w.ring, w.readable = secret, ring, true
+	if w.immutable() {
+		w.stall(v1alpha1.ReasonImmutable, "Secret %s/%s was made immutable: its keys can be neither rotated nor revoked; "+
+			"delete it, and new keys are made", secret.Namespace, secret.Name)
+	}
+}
+
+func (w *keyWork) immutable() bool {
+	return w.secret != nil && w.secret.Immutable != nil && *w.secret.Immutable
+}
+
+// lacksLabels says whether the Secret must be labelled again: servers find it by its labels only.
+func (w *keyWork) lacksLabels() bool {
+	if w.secret == nil {
+		return false
+	}
+	for label, value := range secretLabels(w.key) {
+		if w.secret.Labels[label] != value {
+			return true
+		}
+	}
+	return false
 }
 
 // recoverLost goes on with the public halves that the status tells, so that live tokens verify while new keys are made.
@@ -62,6 +85,10 @@ func (w *keyWork) recoverLost() {
 
 // save writes the ring. A conflict means that somebody else wrote: the caller begins anew.
 func (w *keyWork) save(ctx context.Context, next keyring.Ring) error {
+	if w.immutable() {
+		w.unsaved = true // which decode has noted
+		return nil
+	}
 	data, err := keyring.Encode(next)
 	if err != nil {
 		return err
@@ -82,6 +109,9 @@ func (w *keyWork) save(ctx context.Context, next keyring.Ring) error {
 	}
 	secret := w.secret.DeepCopy()
 	secret.Data = data
+	if secret.Labels == nil {
+		secret.Labels = map[string]string{}
+	}
 	maps.Copy(secret.Labels, secretLabels(w.key))
 	if err := w.client.Update(ctx, secret, signingKeyOwner); err != nil {
 		return fmt.Errorf("update Secret %s/%s: %w", secret.Namespace, secret.Name, err)
@@ -90,9 +120,36 @@ func (w *keyWork) save(ctx context.Context, next keyring.Ring) error {
 	return nil
 }
 
-// loadAuthority reads the certificate authority, and makes one if there never was one.
-func (w *keyWork) loadAuthority(ctx context.Context) error {
+// keepAuthority has the certificate authority ready, for X509Chain. Where the key set does not tell which authorities
+// are trusted (it was lost, or is an old one that was restored), the home ConfigMap does: ca.crt never loses one by a
+// fault.
+func (w *keyWork) keepAuthority(ctx context.Context, home public) error {
+	chain := w.params.Identification == v1alpha1.X509Chain
+	if len(w.ring.Authorities) == 0 && (w.secret == nil || chain) {
+		w.ring.Authorities = home.authorities
+	}
 	name := client.ObjectKey{Namespace: w.CANamespace, Name: keyring.CASecretName(w.key.Name)}
+	var err error
+	switch {
+	case !chain:
+		return nil
+	case len(w.ring.Authorities) == 0 && home.err != nil:
+		err = home.err
+	default:
+		err = w.loadAuthority(ctx, name)
+	}
+	switch {
+	case err == nil:
+	case outpaced(err):
+		w.raced = true
+	default:
+		w.stall(v1alpha1.ReasonRequestFailed, "the certificate authority in Secret %s could not be read or made; the manager's log says why", name)
+	}
+	return err
+}
+
+// loadAuthority reads the certificate authority, and makes one if there never was one.
+func (w *keyWork) loadAuthority(ctx context.Context, name client.ObjectKey) error {
 	var secret corev1.Secret
 	err := w.live.Get(ctx, name, &secret)
 	if gone(err) {
@@ -171,7 +228,8 @@ func (w *keyWork) ownsAuthority(secret *corev1.Secret) error {
 	case secret.Labels[v1alpha1.LabelSigningKey] != keyring.Label(w.key.Name):
 		return fmt.Errorf("secret %s lacks the label %s=%s", at, v1alpha1.LabelSigningKey, keyring.Label(w.key.Name))
 	case secret.Annotations[keyring.AnnotationOwner] != string(w.key.UID):
-		return fmt.Errorf("secret %s belongs to an earlier SigningKey of this name; delete it if no registry trusts it any more", at)
+		return fmt.Errorf("secret %s belongs to an earlier SigningKey of this name; to keep it, and with it ca.crt, set its annotation %s to %q; "+
+			"if no registry trusts it any more, delete it", at, keyring.AnnotationOwner, w.key.UID)
 	}
 	return nil
 }

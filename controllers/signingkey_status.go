@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,20 +60,30 @@ func dateTime(t time.Time) v1alpha1.DateTime {
 func (w *keyWork) conditions(now time.Time) []condition {
 	published := isFalse(v1alpha1.ConditionPublished, v1alpha1.ReasonPending, "The keys are not yet published")
 	switch {
-	case len(w.publication) > 0:
-		published = isFalse(v1alpha1.ConditionPublished, w.publication[0].Reason, messages(w.publication))
+	case len(w.publication)+len(w.copies) > 0:
+		problems := slices.Concat(w.publication, w.copies)
+		published = isFalse(v1alpha1.ConditionPublished, problems[0].Reason, messages(problems))
 	case !w.readable:
 		published = isFalse(v1alpha1.ConditionPublished, w.problems[0].Reason, "The keys cannot be read; what was published stays")
 	case w.served:
 		published = isTrue(v1alpha1.ConditionPublished, v1alpha1.ReasonPublished,
 			fmt.Sprintf("ConfigMap %q holds the public keys", w.home().Name))
 	}
-	problems := append(append([]keyring.Problem(nil), w.problems...), w.publication...)
-	if len(problems) > 0 {
-		reason, message := problems[0].Reason, messages(problems)
-		return []condition{isFalse(v1alpha1.ConditionReady, reason, message), published, stalled(reason, message)}
+	problems := w.allProblems()
+	if len(problems) == 0 {
+		return []condition{w.ready(now), published}
 	}
-	return []condition{w.ready(now), published}
+	out := []condition{isFalse(v1alpha1.ConditionReady, problems[0].Reason, messages(problems)), published}
+	lasting := slices.DeleteFunc(problems, func(p keyring.Problem) bool { return p.Reason == v1alpha1.ReasonRequestFailed })
+	if len(lasting) > 0 {
+		out = append(out, stalled(lasting[0].Reason, messages(lasting)))
+	}
+	return out
+}
+
+// allProblems are what stands in the way, the most important first.
+func (w *keyWork) allProblems() []keyring.Problem {
+	return slices.Concat(w.problems, w.publication, w.copies)
 }
 
 // ready says whether a key signs, where nothing stands in the way.

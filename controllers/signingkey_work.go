@@ -2,10 +2,12 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -21,10 +23,11 @@ type keyWork struct {
 	*signingKeyReconciler
 	key    *v1alpha1.SigningKey
 	params keyring.Params
-	// problems are what only a person can solve, the most important first.
+	// problems are what is wrong with the keys, the most important first. With the reason RequestFailed it may pass by
+	// itself; the others only a person can solve.
 	problems []keyring.Problem
-	// publication is why something that shall be public is not; nil if all is.
-	publication []keyring.Problem
+	// publication is why the home ConfigMap does not hold the keys, and copies why a copy does not; nil if they do.
+	publication, copies []keyring.Problem
 
 	// secret is the Secret as it was read or written last; nil if there is none.
 	secret *corev1.Secret
@@ -34,55 +37,82 @@ type keyWork struct {
 	authority *keyring.Authority
 	// served says that the home ConfigMap holds the ring.
 	served bool
+	// unsaved says that the ring, or the next one, could not be written.
+	unsaved bool
+	// raced says that somebody else wrote what we were about to write.
+	raced bool
 }
 
-func (r *signingKeyReconciler) begin(key *v1alpha1.SigningKey) *keyWork {
+// begin returns the work, and what is wrong with the spec.
+func (r *signingKeyReconciler) begin(key *v1alpha1.SigningKey) (*keyWork, []keyring.Problem) {
 	w := &keyWork{signingKeyReconciler: r, key: key}
 	limits := keyring.Limits{MaxStaleness: r.MaxStaleness, ClockSkew: r.ClockSkew, JWKSMaxAge: r.JWKSMaxAge}
-	w.params, w.problems = keyring.Compile(key, limits)
-	return w
+	var problems []keyring.Problem
+	w.params, problems = keyring.Compile(key, limits)
+	return w, problems
 }
 
 func (w *keyWork) now() time.Time { return w.clock.Now().UTC() }
 
-// stall notes something that only a person can solve.
+// stall notes something that is wrong with the keys.
 func (w *keyWork) stall(reason, format string, args ...any) {
 	w.problems = append(w.problems, keyring.Problem{Reason: reason, Message: fmt.Sprintf(format, args...)})
 }
 
 // keepKeys plans and writes until nothing is due. Each round is one write of the Secret, compared and swapped by its
 // resourceVersion, and then one of the ConfigMap, so that a later round can build on what is public.
+//
+// That the ConfigMap cannot be written stops nothing but the key that would have to be public first: servers read the
+// Secret, and a revocation must reach them.
 func (w *keyWork) keepKeys(ctx context.Context) error {
-	published, err := w.readGeneration(ctx) // before the Secret: see adoptGeneration
-	if err != nil {
-		return err
+	public := w.readHome(ctx) // before the Secret: see adoptGeneration
+	if err := w.load(ctx, public); err != nil || !w.readable {
+		return errors.Join(public.err, err)
 	}
-	if err := w.load(ctx); err != nil || !w.readable {
-		return err
-	}
-	lifted, added := w.adoptGeneration(published), w.notePublications()
-	dirty := lifted || added
+	authorityErr := w.keepAuthority(ctx, public)
+	lifted, added := w.adoptGeneration(public.generation), w.notePublications()
+	dirty := lifted || added || w.lacksLabels()
 	for range maxRounds {
-		if err := w.publishHome(ctx); err != nil {
-			return err
-		}
+		publishErr := w.publishHome(ctx)
 		now := w.now()
 		plan := keyring.Plan(now, w.params, w.ring, w.facts())
 		if len(plan) == 0 && (!dirty || len(w.ring.Keys) == 0) {
-			return nil
+			return errors.Join(public.err, authorityErr, publishErr)
 		}
-		next, err := keyring.Execute(w.ring, plan, now, w.params, w.random, w.authority)
-		if err != nil {
-			return fmt.Errorf("carry out the plan: %w", err)
-		}
-		if err := w.save(ctx, next); err != nil {
-			return err
+		next, err := w.write(ctx, plan, now)
+		if err != nil || w.unsaved {
+			return errors.Join(public.err, authorityErr, publishErr, err)
 		}
 		dirty = false
 		w.tell(plan, next)
 		ctrl.LoggerFrom(ctx).V(1).Info("Wrote the key set", "generation", next.Generation)
 	}
-	return w.publishHome(ctx)
+	return errors.Join(public.err, authorityErr, w.publishHome(ctx))
+}
+
+// write does what is planned and saves what comes of it, or notes why it cannot.
+func (w *keyWork) write(ctx context.Context, plan []keyring.Transition, now time.Time) (keyring.Ring, error) {
+	next, err := keyring.Execute(w.ring, plan, now, w.params, w.random, w.authority)
+	if err != nil {
+		err = fmt.Errorf("carry out the plan: %w", err)
+	} else {
+		err = w.save(ctx, next)
+	}
+	switch {
+	case err == nil:
+	case outpaced(err):
+		w.raced, w.unsaved = true, true
+	default:
+		w.unsaved = true
+		w.stall(v1alpha1.ReasonRequestFailed, "Secret %s/%s could not be written; the manager's log says why",
+			w.key.Namespace, keyring.SecretName(w.key.Name))
+	}
+	return next, err
+}
+
+// outpaced says whether the error is that somebody else wrote meanwhile: the next reconcile begins with that.
+func outpaced(err error) bool {
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || errors.Is(err, errOutrun)
 }
 
 // facts are what Plan cannot see in the Secret. All that the home ConfigMap holds is public.

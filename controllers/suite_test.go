@@ -55,7 +55,7 @@ func startManager(t *testing.T, rc *rest.Config, o Options) (stop func()) {
 	t.Helper()
 	mgr, err := ctrl.NewManager(rc, ctrl.Options{
 		Scheme:     controlplane.Scheme(),
-		Cache:      CacheOptions(o.Namespace, o.CANamespace),
+		Cache:      CacheOptions(o.Namespace),
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"slices"
 	"time"
 )
 
@@ -156,6 +158,25 @@ func DecodeAuthority(data map[string][]byte) (*Authority, error) {
 		return nil, errors.New("the authority's key is not that of its certificate")
 	}
 	return &Authority{Certificate: certificate, private: private}, nil
+}
+
+// ParseAuthorities returns the certificates of authorities that the text of a ca.crt holds, as DER and each once. What is
+// none is left out: nobody can trust it.
+func ParseAuthorities(text []byte) [][]byte {
+	var out [][]byte
+	for len(text) <= maxAuthorityEntry {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			break
+		}
+		if block.Type != "CERTIFICATE" || slices.ContainsFunc(out, func(der []byte) bool { return bytes.Equal(der, block.Bytes) }) {
+			continue
+		}
+		if _, err := parseAuthority(block.Bytes); err == nil {
+			out = append(out, block.Bytes)
+		}
+	}
+	return out
 }
 
 // parseAuthority reads a certificate that may sign others.

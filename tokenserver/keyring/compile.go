@@ -70,7 +70,7 @@ func Compile(key *v1alpha1.SigningKey, limits Limits) (Params, []Problem) {
 	duration(&p.PublishAhead, "spec.rotation.publishAhead", spec.Rotation.PublishAhead, 2*time.Hour)
 	duration(&p.TokenLifetime, "spec.tokenLifetime", spec.TokenLifetime, 15*time.Minute)
 	p.defaults()
-	for _, check := range []func(Params) *Problem{intervalInBounds, lifetimeInBounds, lifetimeWithinInterval, aheadWithinInterval, aheadCoversCaches} {
+	for _, check := range []func(Params) *Problem{intervalInBounds, lifetimeInBounds, lifetimeWithinInterval, aheadWithinInterval, aheadCoversCaches, keysInBounds} {
 		if problem := check(p); problem != nil {
 			problems = append(problems, *problem)
 		}
@@ -137,6 +137,18 @@ func aheadCoversCaches(p Params) *Problem {
 	if p.Identification == v1alpha1.KeyID && p.PublishAhead < need {
 		return &Problem{v1alpha1.ReasonPublishAheadTooShort, fmt.Sprintf(
 			"spec.rotation.publishAhead must be at least %s with keyIdentification KeyID: verifiers may know a key only so long after it was published", need)}
+	}
+	return nil
+}
+
+// keysInBounds refuses what could fill the set until it cannot be written any more. The other half of the room is for the
+// revoked, and for keys of an earlier spec.
+func keysInBounds(p Params) *Problem {
+	p.Interval = max(p.Interval, time.Minute)
+	if bound := p.Bound(Ring{}); bound > maxKeys/2 {
+		return &Problem{v1alpha1.ReasonInvalidSpec, fmt.Sprintf(
+			"spec.rotation.interval is too short for spec.tokenLifetime and the staleness of %s: there could be %d keys, and more than %d are not allowed",
+			p.MaxStaleness, bound, maxKeys/2)}
 	}
 	return nil
 }

@@ -80,6 +80,16 @@ func TestCompileHoldsRotationBack(t *testing.T) {
 		"a token that outlives an interval that does not matter": {
 			spec: v1alpha1.SigningKeySpec{TokenLifetime: "3h", Rotation: v1alpha1.Rotation{Mode: v1alpha1.RotationNever, Interval: "2h", PublishAhead: "1h"}},
 		},
+		"an interval that keeps too many keys": {
+			reason: "a day of tokens, a key a minute",
+			spec: v1alpha1.SigningKeySpec{TokenLifetime: "24h", Rotation: v1alpha1.Rotation{
+				Mode: v1alpha1.RotationNever, Interval: "1m", PublishAhead: "0s",
+			}},
+			want: v1alpha1.ReasonInvalidSpec,
+		},
+		"the shortest interval": {
+			spec: v1alpha1.SigningKeySpec{TokenLifetime: "1m", Rotation: v1alpha1.Rotation{Interval: "1m", PublishAhead: "0s"}},
+		},
 		"a lifetime out of bounds":    {spec: v1alpha1.SigningKeySpec{TokenLifetime: "25h"}, want: v1alpha1.ReasonInvalidSpec},
 		"a duration in days":          {spec: v1alpha1.SigningKeySpec{Rotation: v1alpha1.Rotation{Interval: "90d"}}, want: v1alpha1.ReasonInvalidSpec},
 		"a duration that is too long": {spec: v1alpha1.SigningKeySpec{Rotation: v1alpha1.Rotation{Interval: "99999999h"}}, want: v1alpha1.ReasonInvalidSpec},
@@ -103,6 +113,21 @@ func TestCompileHoldsRotationBack(t *testing.T) {
 				t.Error("the set has no bound")
 			}
 		})
+	}
+}
+
+func TestBoundThatCannotBeWrittenIsRefused(t *testing.T) {
+	spec := v1alpha1.SigningKeySpec{TokenLifetime: "1m", Rotation: v1alpha1.Rotation{Interval: "1m", PublishAhead: "0s"}}
+	stale := limits
+	stale.MaxStaleness = 5 * time.Hour
+	p, problems := keyring.Compile(&v1alpha1.SigningKey{Spec: spec}, stale)
+	if len(problems) != 1 || problems[0].Reason != v1alpha1.ReasonInvalidSpec || !p.Hold {
+		t.Fatalf("a set of %d keys is allowed: %v", p.Bound(keyring.Ring{}), problems)
+	}
+	for _, field := range []string{"spec.rotation.interval", "spec.tokenLifetime"} {
+		if !strings.Contains(problems[0].Message, field) {
+			t.Errorf("%q does not name %s", problems[0].Message, field)
+		}
 	}
 }
 

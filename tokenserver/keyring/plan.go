@@ -143,7 +143,7 @@ func activateStandby(in planning) []Transition {
 		return []Transition{{Activate, standby.Thumbprint, "no other key signs"}}
 	case in.Hold, in.now.Before(in.readyTime(standby)):
 	case in.Mode == v1alpha1.RotationManual:
-		if standby.named(in.Activate) {
+		if standby.named(in.Activate) && in.room(in.now, in.ring) {
 			because = "the annotation " + v1alpha1.AnnotationActivate + " names it"
 		}
 	case in.Mode == v1alpha1.RotationAutomatic && !in.now.Before(in.dueTime(active)):

@@ -228,6 +228,16 @@ func TestLifeOfKeys(t *testing.T) {
 			},
 			want: states{"a": retired, "b": retired, "c": active, "d": published},
 		},
+		"activations by hand beyond the bound wait": {
+			reason: "a person can be as quick as a series of requests",
+			p:      func() keyring.Params { p := manual; p.PublishAhead = 0; return p }(),
+			live: func(l *life) {
+				for range 4 {
+					l.after(time.Minute).with(func(p *keyring.Params) { p.Activate = l.standby().KeyID })
+				}
+			},
+			want: states{"a": retired, "b": retired, "c": active, "d": published},
+		},
 		"requests beyond the bound are answered when there is room": {
 			p: func() keyring.Params { p := automatic; p.PublishAhead = 0; return p }(),
 			live: func(l *life) {

@@ -126,7 +126,8 @@ func (p Params) room(now time.Time, ring Ring) bool {
 	}
 }
 
-// NextRotation is when the next key will sign, as far as it is known; zero if that depends on a person.
+// NextRotation is when the next key will sign, as far as it is known; zero if that depends on a person. It may lie in the
+// past, but does not move with the time: a status that says it must not change each time that it is written.
 func (p Params) NextRotation(now time.Time, ring Ring) time.Time {
 	active, signs := ring.Active()
 	if !signs || p.Hold || p.Mode == v1alpha1.RotationManual {
@@ -136,13 +137,16 @@ func (p Params) NextRotation(now time.Time, ring Ring) time.Time {
 	if p.Mode == v1alpha1.RotationAutomatic {
 		next = p.dueTime(active)
 	}
-	if p.Asked(ring) && p.room(now, ring) {
-		next = now
+	standby, public := ring.first(v1alpha1.KeyPublished)
+	switch {
+	case !public:
+		return next
+	case p.Asked(ring) && p.room(now, ring):
+		return p.readyTime(standby)
+	case next.IsZero():
+		return next
 	}
-	if standby, ok := ring.first(v1alpha1.KeyPublished); ok && !next.IsZero() {
-		next = latest(next, p.readyTime(standby))
-	}
-	return next
+	return latest(next, p.readyTime(standby))
 }
 
 // Wake is when to plan again if nothing else happens; zero if time alone changes nothing.

@@ -159,3 +159,35 @@ func TestTimesForStatus(t *testing.T) {
 		}
 	}
 }
+
+// A rotation that was asked for and cannot happen must not make the status say another time each minute.
+func TestNextRotationDoesNotMoveWithTheTime(t *testing.T) {
+	crowded := params(v1alpha1.RotationNever)
+	crowded.PublishAhead = 0
+	full := newLife(t, crowded)
+	for _, request := range []string{"1", "2", "3"} {
+		full.after(time.Minute).with(func(p *keyring.Params) { p.Rotate = request })
+	}
+	unserved := newLife(t, params(v1alpha1.RotationNever))
+	unserved.p.Rotate = "1"
+	waiting := newLife(t, params(v1alpha1.RotationAutomatic))
+	waiting.p.Rotate = "1"
+	for name, c := range map[string]struct {
+		l    *life
+		want time.Time
+	}{
+		"no room":                   {l: full},
+		"no standby":                {l: unserved},
+		"a standby that is waiting": {l: waiting, want: now.Add(2*time.Hour + time.Minute)},
+	} {
+		for _, later := range []time.Duration{0, time.Minute, 3 * time.Hour} {
+			at := c.l.now.Add(later)
+			if later > 0 && c.l == full {
+				at = c.l.now.Add(time.Second)
+			}
+			if diff := cmp.Diff(c.want, c.l.p.NextRotation(at, c.l.ring)); diff != "" {
+				t.Errorf("%s, %s later (-want +got):\n%s", name, later, diff)
+			}
+		}
+	}
+}
