@@ -47,7 +47,7 @@ type Verification string
 const (
 	// VerifyOnline asks the API server for every token and refuses when it cannot be asked.
 	VerifyOnline Verification = "Online"
-	// VerifyOnlinePreferred asks the API server, and goes by the cluster's keys when it does not answer in time.
+	// VerifyOnlinePreferred asks the API server, and goes by the cluster's keys while it is away.
 	VerifyOnlinePreferred Verification = "OnlinePreferred"
 	// VerifyOffline goes by the cluster's keys only: a deleted ServiceAccount's token lives until it expires.
 	VerifyOffline Verification = "Offline"

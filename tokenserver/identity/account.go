@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
@@ -22,26 +23,22 @@ const (
 	reviewedFor = 10 * time.Second
 	// maxReviewed bounds the memory of answers.
 	maxReviewed = 8192
-	// preferredBudget is how long OnlinePreferred waits for an answer.
-	preferredBudget = 1500 * time.Millisecond
-	// onlineBudget is how long Online waits.
-	onlineBudget = 5 * time.Second
-	// silence is how long OnlinePreferred goes by the keys alone after the API server gave no answer: otherwise each
-	// request would wait for one.
-	silence = 2 * time.Second
 )
 
 var errNoCluster = errors.New("the server has no cluster to ask")
 
 // accounts proves ServiceAccounts.
 type accounts struct {
-	cluster  Cluster
-	keys     *clusterKeys
-	log      logr.Logger
-	reviews  chan struct{}
+	cluster Cluster
+	keys    *clusterKeys
+	log     logr.Logger
+	// reviews are the TokenReviews under way; waiting are those that would be.
+	reviews chan struct{}
+	waiting atomic.Int64
+	// flights joins requests with equal tokens.
+	flights  singleflight.Group
 	reviewed *memory[answer]
-	// silentUntil is a Unix time in nanoseconds.
-	silentUntil atomic.Int64
+	pulse    pulse
 }
 
 // answer is what the API server said about a token.
@@ -113,22 +110,19 @@ func (a *accounts) prove(ctx context.Context, how *provider.Kubernetes, token st
 		return offline, err
 	}
 	verified := err == nil
-	if how.Verification == v1alpha1.VerifyOnlinePreferred && verified && now.UnixNano() < a.silentUntil.Load() {
+	byKeysAlone := verified && how.Verification == v1alpha1.VerifyOnlinePreferred
+	if byKeysAlone && a.pulse.silent(now) {
 		return offline, nil
 	}
-	said, err := a.review(ctx, how, token, now)
+	said, err := a.ask(ctx, how, token, parsed.claimed, id, now)
 	switch {
 	case err == nil:
-	case verified && how.Verification == v1alpha1.VerifyOnlinePreferred && ctx.Err() == nil:
+		return said.result(now)
+	case byKeysAlone && errors.Is(err, errSilent):
 		return offline, nil
-	default:
-		return caller.Caller{}, unavailable(err)
 	}
-	if said.good && verified && said.caller.Username != offline.Username {
-		said = answer{}
-	}
-	a.reviewed.put(id, said, said.until(parsed.claimed, now), now)
-	return said.result(now)
+	// Whatever else kept the answer away may be the caller's doing, and must not be to the caller's advantage.
+	return caller.Caller{}, unavailable(err)
 }
 
 // byKeys verifies the token with the cluster's keys. ErrUnavailable says that they cannot be had.

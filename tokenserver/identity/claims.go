@@ -1,7 +1,9 @@
 package identity
 
 import (
+	"encoding/base64"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -43,7 +45,7 @@ type accountToken struct {
 
 func parseAccountToken(token string) (accountToken, error) {
 	parsed, err := jwt.ParseSigned(token, accountAlgorithms)
-	if err != nil || len(parsed.Headers) != 1 {
+	if err != nil || len(parsed.Headers) != 1 || !canonical(token) {
 		return accountToken{}, refuse("the password is neither a token nor short enough for a password")
 	}
 	t := accountToken{parsed: parsed}
@@ -51,6 +53,18 @@ func parseAccountToken(token string) (accountToken, error) {
 		return accountToken{}, refuse("the claims of the token cannot be read")
 	}
 	return t, nil
+}
+
+// canonical says whether the parts are base64url as RFC 7515 writes it. Decoders pass over line breaks and spare bits:
+// one token could be written in any number of ways, and each would be a new question to the API server.
+func canonical(token string) bool {
+	strict := base64.RawURLEncoding.Strict()
+	for part := range strings.SplitSeq(token, ".") {
+		if _, err := strict.DecodeString(part); err != nil || strings.ContainsAny(part, "\r\n") {
+			return false
+		}
+	}
+	return true
 }
 
 // keyID is the kid of the header; jwk, x5c, jku and x5u in it are never looked at.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	"k8s.io/client-go/rest"
 )
@@ -20,7 +19,8 @@ import (
 type Cluster interface {
 	// Keys returns the issuer of ServiceAccount tokens and the JSON Web Key Set that they are signed with.
 	Keys(ctx context.Context) (issuer string, jwks []byte, err error)
-	// Review asks whether a token is good for one of the audiences. An error means that there is no answer.
+	// Review asks whether a token is good for one of the audiences. An error means that this is not known, and wraps what
+	// tells an API server that is away from one that is too busy or unwilling.
 	Review(ctx context.Context, token string, audiences []string) (authenticationv1.TokenReviewStatus, error)
 }
 
@@ -68,13 +68,22 @@ func (a *apiServer) Keys(ctx context.Context) (issuer string, jwks []byte, err e
 	return document.Issuer, jwks, nil
 }
 
-// Review implements Cluster.
+// Review implements Cluster. An API server that is too busy must be heard saying so, because its silence counts as its
+// absence. So the request is not repeated, as client-go would do with 429 until the time is over; and the API server is
+// told how long there is, of which it lets a request wait a quarter in its queues before it answers 429.
 func (a *apiServer) Review(ctx context.Context, token string, audiences []string) (authenticationv1.TokenReviewStatus, error) {
-	review, err := a.client.TokenReviews().Create(ctx, &authenticationv1.TokenReview{
-		Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences},
-	}, metav1.CreateOptions{})
+	timeout := clusterTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		timeout = min(timeout, time.Until(deadline))
+	}
+	if timeout <= 0 {
+		return authenticationv1.TokenReviewStatus{}, fmt.Errorf("review a token: %w", context.DeadlineExceeded)
+	}
+	review := &authenticationv1.TokenReview{Spec: authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences}}
+	var answer authenticationv1.TokenReview
+	err := a.client.RESTClient().Post().Resource("tokenreviews").MaxRetries(0).Timeout(timeout).Body(review).Do(ctx).Into(&answer)
 	if err != nil {
 		return authenticationv1.TokenReviewStatus{}, fmt.Errorf("review a token: %w", err)
 	}
-	return review.Status, nil
+	return answer.Status, nil
 }

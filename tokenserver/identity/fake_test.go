@@ -7,7 +7,10 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"net"
+	"net/url"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,7 +31,8 @@ const (
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-var errAway = errors.New("connection refused")
+// errAway is what the client of an API server that is away returns.
+var errAway error = &url.Error{Op: "Post", URL: "https://kubernetes", Err: &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}}
 
 // fakeCluster is an API server with one key.
 type fakeCluster struct {

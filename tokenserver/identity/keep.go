@@ -54,6 +54,6 @@ func (c *clusterKeys) refresh(ctx context.Context, now time.Time) {
 	}
 	select {
 	case <-ctx.Done():
-	case <-c.begin(ctx, now):
+	case <-c.begin(ctx, attempted, now):
 	}
 }

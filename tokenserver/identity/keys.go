@@ -59,7 +59,7 @@ func (c *clusterKeys) find(ctx context.Context, id string, now time.Time) (issue
 	c.mu.Unlock()
 	if keys, ok := known.byID[id]; ok {
 		if now.Sub(known.fetched) > keysFresh && now.Sub(attempted) >= keysCooldown {
-			c.begin(ctx, now)
+			c.begin(ctx, attempted, now)
 		}
 		return known.issuer, keys, nil
 	}
@@ -76,7 +76,7 @@ func (c *clusterKeys) find(ctx context.Context, id string, now time.Time) (issue
 	select {
 	case <-ctx.Done():
 		return "", nil, fmt.Errorf("%w: %w", errNoKeys, context.Cause(ctx))
-	case result := <-c.begin(ctx, now):
+	case result := <-c.begin(ctx, attempted, now):
 		if result.Err != nil {
 			return "", nil, fmt.Errorf("%w: %w", errNoKeys, result.Err)
 		}
@@ -88,10 +88,17 @@ func (c *clusterKeys) find(ctx context.Context, id string, now time.Time) (issue
 	}
 }
 
-// begin fetches the keys, or joins the fetch that is under way.
-func (c *clusterKeys) begin(ctx context.Context, now time.Time) <-chan singleflight.Result {
+// begin fetches the keys, or joins the fetch that is under way. The caller says what last attempt it knows of, so that
+// many who decided at once do not fetch again when one of them has done it meanwhile.
+func (c *clusterKeys) begin(ctx context.Context, attempted, now time.Time) <-chan singleflight.Result {
 	work := context.WithoutCancel(ctx)
 	return c.flights.DoChan("", func() (any, error) {
+		c.mu.Lock()
+		known, last, failure := c.known, c.attempted, c.failure
+		c.mu.Unlock()
+		if !last.Equal(attempted) {
+			return known, failure
+		}
 		ctx, cancel := context.WithTimeout(work, keysTimeout)
 		defer cancel()
 		fresh, err := c.get(ctx, now)

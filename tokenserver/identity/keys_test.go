@@ -76,6 +76,29 @@ func TestOldKeysAreFetchedAnewBesideTheRequests(t *testing.T) {
 	}
 }
 
+// TestManyUnknownKeysAreOneFetch has requests that decided to fetch before another's fetch ended, and begin after it.
+func TestManyUnknownKeysAreOneFetch(t *testing.T) {
+	for name, err := range map[string]error{"that succeeds": nil, "that fails": errAway} {
+		t.Run(name, func(t *testing.T) {
+			cluster := newFakeCluster(t)
+			cluster.keysErr = err
+			keys := New(Options{Cluster: cluster}).accounts.keys
+			var results []error
+			for range 10 {
+				results = append(results, (<-keys.begin(context.Background(), time.Time{}, noon)).Err)
+			}
+			for _, got := range results {
+				if !errors.Is(got, err) {
+					t.Errorf("got the error %v, want %v", got, err)
+				}
+			}
+			if diff := cmp.Diff(1, cluster.fetched()); diff != "" {
+				t.Errorf("fetches -want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestDecodeKeys(t *testing.T) {
 	const ec = `{"kty":"EC","crv":"P-256","kid":"good","x":"m7zUpx3b-zmVE5cymSs64POG9QcyEpJaYCD82-549_Q","y":"dU3biz8sZ_8GPB-odm8Wxz3lNDr1xcAQQPQaOcr1fmc"}`
 	cases := map[string]struct {
