@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs every fuzz target of the module for a bounded time each. Usage: hack/fuzz.sh [TIME], such as 20s.
+# Runs every fuzz target of the module for a bounded time, or number of inputs, each. Usage: hack/fuzz.sh [TIME|NUMBERx],
+# such as 20s or 5000x.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 time=${1:-20s}

@@ -99,20 +99,27 @@ func TestAttacksOnTheCompiler(t *testing.T) {
 	harmless := map[string]bool{"not": true, "minus": true, "or": true, "folded classes": true}
 	for name, text := range attacks() {
 		t.Run(name, func(t *testing.T) {
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
-			began := time.Now()
-			_, err := Compile(text)
-			took := time.Since(began)
-			runtime.ReadMemStats(&after)
-			if err == nil && !harmless[name] {
-				t.Error("compiled")
+			best, least := time.Hour, uint64(1)<<40
+			for range 3 { // the best: others use the machine too
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				began := time.Now()
+				_, err := Compile(text)
+				best = min(best, time.Since(began))
+				runtime.ReadMemStats(&after)
+				least = min(least, after.TotalAlloc-before.TotalAlloc)
+				if err == nil && !harmless[name] {
+					t.Error("compiled")
+				}
+				if best > time.Second {
+					break // the next try would take as long
+				}
 			}
-			if took > 300*time.Millisecond {
-				t.Errorf("took %v", took)
+			if best > 300*time.Millisecond {
+				t.Errorf("took %v", best)
 			}
-			if grown := (after.TotalAlloc - before.TotalAlloc) >> 20; grown > 32 {
-				t.Errorf("allocated %d MiB", grown)
+			if least > 32<<20 {
+				t.Errorf("allocated %d MiB", least>>20)
 			}
 		})
 	}
