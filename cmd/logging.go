@@ -35,8 +35,9 @@ func newLogger(level string, w io.Writer) (logr.Logger, error) {
 	), nil
 }
 
-// useLogger makes the libraries, which log by way of globals, write where we do.
-func useLogger(log logr.Logger) {
-	ctrl.SetLogger(log)
-	klog.SetLogger(log.WithName("kubernetes"))
-}
+// useLogger makes the libraries that log by way of controller-runtime's global write where we do.
+func useLogger(log logr.Logger) { ctrl.SetLogger(log) }
+
+// redirectLibraries makes the libraries that log by way of klog's global follow useLogger. klog's global is not guarded:
+// it is set once, before anything that may log runs.
+func redirectLibraries() { klog.SetLogger(ctrl.Log.WithName("kubernetes")) }

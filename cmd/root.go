@@ -12,6 +12,7 @@ import (
 
 // Execute runs the command that the arguments name, and returns the exit status: 0 or 1.
 func Execute() int {
+	redirectLibraries()
 	return execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
 }
 
