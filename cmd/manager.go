@@ -65,6 +65,11 @@ func newManagerCommand() *cobra.Command {
 		"for how long a server that is cut off from the API server is assumed to go on signing; retired keys stay public for it")
 	flags.DurationVar(&f.JWKSMaxAge, "jwks-max-age", 5*time.Minute,
 		"how long verifiers may cache the JWKS; the servers' flag must be the same")
+	flags.BoolVar(&f.TestBounds, "test-bounds", false,
+		"let the annotation tokenwright.dev/test-interval set intervals of seconds; for tests only")
+	if err := flags.MarkHidden("test-bounds"); err != nil {
+		panic(err) // there is such a flag: see above
+	}
 	flags.DurationVar(&f.shutdownTimeout, "shutdown-timeout", 20*time.Second, "how long work in progress may take after a signal to stop")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "file that says how to reach the API server; if empty KUBECONFIG, or the cluster that the pod is in")
 	flags.StringVar(&f.logLevel, "log-level", "info", "what is logged: error, info or debug")

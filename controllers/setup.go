@@ -40,6 +40,8 @@ type Options struct {
 	MaxStaleness time.Duration
 	// JWKSMaxAge is how long verifiers may cache the JWKS.
 	JWKSMaxAge time.Duration
+	// TestBounds lets an annotation set intervals of seconds. For tests only.
+	TestBounds bool
 	// Clock is the time; nil means the system's.
 	Clock clock.PassiveClock
 

@@ -46,7 +46,7 @@ type keyWork struct {
 // begin returns the work, and what is wrong with the spec.
 func (r *signingKeyReconciler) begin(key *v1alpha1.SigningKey) (*keyWork, []keyring.Problem) {
 	w := &keyWork{signingKeyReconciler: r, key: key}
-	limits := keyring.Limits{MaxStaleness: r.MaxStaleness, ClockSkew: r.ClockSkew, JWKSMaxAge: r.JWKSMaxAge}
+	limits := keyring.Limits{MaxStaleness: r.MaxStaleness, ClockSkew: r.ClockSkew, JWKSMaxAge: r.JWKSMaxAge, TestBounds: r.TestBounds}
 	var problems []keyring.Problem
 	w.params, problems = keyring.Compile(key, limits)
 	return w, problems
@@ -117,9 +117,9 @@ func outpaced(err error) bool {
 
 // facts are what Plan cannot see in the Secret. All that the home ConfigMap holds is public.
 func (w *keyWork) facts() keyring.Facts {
-	facts := keyring.Facts{Served: map[string]bool{}, AuthorityUntil: w.authority.Until()}
+	facts := keyring.Facts{Public: map[string]bool{}, AuthorityUntil: w.authority.Until()}
 	for _, k := range w.ring.Keys {
-		facts.Served[k.Thumbprint] = w.served
+		facts.Public[k.Thumbprint] = w.served
 	}
 	return facts
 }

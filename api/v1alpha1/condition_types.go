@@ -17,6 +17,10 @@ const (
 	// ConditionStalled has negative polarity and is present only while True: nothing will change until a person
 	// changes something. kstatus reports such an object as failed.
 	ConditionStalled = "Stalled"
+
+	// ConditionWarning has negative polarity, is on SigningKeys, and is present only while True: all is in force, but
+	// something known will go wrong unless a person changes something.
+	ConditionWarning = "Warning"
 )
 
 // Reasons of Accepted and Ready on policies.
@@ -70,6 +74,20 @@ const (
 	ReasonRequestFailed = "RequestFailed"
 	// ReasonPending says that work has begun and is not done.
 	ReasonPending = "Pending"
+	// ReasonDeleting says that the object is being deleted: nothing is signed any more, and the keys stay public until the
+	// last token is dead (Ready=False).
+	ReasonDeleting = "Deleting"
+)
+
+// Reasons of Warning on SigningKeys.
+const (
+	// ReasonKeyIDMiscomputed says that a registry is known to compute another kid for one of the keys.
+	ReasonKeyIDMiscomputed = "KeyIDMiscomputed"
+	// ReasonSignUntilNear says that the Active key soon may not sign any more, and that its successor waits for a person.
+	ReasonSignUntilNear = "SignUntilNear"
+	// ReasonAuthorityUnconfirmed says that a new certificate authority is published and waits for somebody to confirm that
+	// the registries trust it.
+	ReasonAuthorityUnconfirmed = "AuthorityUnconfirmed"
 )
 
 // Reasons of Ready and Stalled on IdentityProviders.
@@ -100,6 +118,20 @@ const (
 	AnnotationRotateCA = "tokenwright.dev/rotate-ca"
 	// AnnotationActivate names, in mode Manual, the standby that shall sign now.
 	AnnotationActivate = "tokenwright.dev/activate"
+	// AnnotationConfirmCA confirms that the registries trust the new certificate authority. Its value is that of
+	// tokenwright.dev/rotate-ca, so that it confirms one request and no later one.
+	AnnotationConfirmCA = "tokenwright.dev/confirm-ca"
+	// AnnotationForceDelete, with any value, lets a SigningKey that is being deleted go at once.
+	AnnotationForceDelete = "tokenwright.dev/force-delete"
+	// AnnotationTestInterval replaces spec.rotation.interval, down to a second, where the manager runs with --test-bounds.
+	AnnotationTestInterval = "tokenwright.dev/test-interval"
 	// AnnotationGeneration is on the ConfigMap: the generation of the key set that it holds.
 	AnnotationGeneration = "tokenwright.dev/key-set-generation"
+	// LabelServerLease is on the Lease of each server.
+	LabelServerLease = "tokenwright.dev/server-lease"
+	// AnnotationServes is on the Lease of a server: the thumbprints of the keys that are or will be used and that it has in
+	// its JWKS, separated by blanks.
+	AnnotationServes = "tokenwright.dev/serves"
+	// FinalizerSigningKey keeps a SigningKey that is being deleted until its last token is dead.
+	FinalizerSigningKey = "tokenwright.dev/signing-key"
 )

@@ -43,9 +43,9 @@ func params(mode v1alpha1.RotationMode) keyring.Params {
 func settle(tb testing.TB, ring keyring.Ring, at time.Time, p keyring.Params, authority *keyring.Authority) keyring.Ring {
 	tb.Helper()
 	for range 10 {
-		facts := keyring.Facts{Served: map[string]bool{}, AuthorityUntil: authority.Until()}
+		facts := keyring.Facts{Public: map[string]bool{}, AuthorityUntil: authority.Until()}
 		for _, k := range ring.Keys {
-			facts.Served[k.Thumbprint] = true
+			facts.Public[k.Thumbprint] = true
 		}
 		plan := keyring.Plan(at, p, ring, facts)
 		if len(plan) == 0 {

@@ -70,9 +70,9 @@ func (mute) Sign(io.Reader, []byte, crypto.SignerOpts) ([]byte, error) {
 }
 
 func (w *world) factsOf() Facts {
-	facts := Facts{Served: map[string]bool{}}
+	facts := Facts{Public: map[string]bool{}}
 	for _, k := range w.served.Keys {
-		facts.Served[k.Thumbprint] = k.public()
+		facts.Public[k.Thumbprint] = k.public()
 	}
 	return facts
 }

@@ -40,8 +40,10 @@ type Transition struct {
 
 // Facts are what Plan must know of the world outside the Secret.
 type Facts struct {
-	// Served has the thumbprints of the keys that are known to be public.
-	Served map[string]bool
+	// Public has the thumbprints of the keys that the home ConfigMap holds.
+	Public map[string]bool
+	// Acks are what the servers say that they serve.
+	Acks []Ack
 	// AuthorityUntil is the NotAfter of the certificate authority; zero if there is none.
 	AuthorityUntil time.Time
 }
@@ -125,9 +127,13 @@ func (in planning) canRenew() bool {
 	return in.Identification != v1alpha1.X509Chain || !in.facts.AuthorityUntil.IsZero()
 }
 
+// publishServed waits for every server, so that no verifier is told of a JWKS without the key later on. Where no key
+// signs, which is so for the first key and after an emergency, waiting for a server that is cut off would do more harm.
 func publishServed(in planning) []Transition {
+	_, signs := in.ring.Active()
 	return in.each(Publish, "it is public", func(k Key) bool {
-		return k.State == v1alpha1.KeyPending && in.facts.Served[k.Thumbprint]
+		return k.State == v1alpha1.KeyPending && in.facts.Public[k.Thumbprint] &&
+			(!signs || in.Acknowledged(in.now, k, in.facts.Acks))
 	})
 }
 
