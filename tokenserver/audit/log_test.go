@@ -98,12 +98,12 @@ func TestRecordsThatArriveDuringAWriteShareTheNext(t *testing.T) {
 	}
 }
 
-func TestASinkThatBlocksIsAnErrorWithinASecondOrTwo(t *testing.T) {
+func TestASinkThatBlocksIsAnErrorWithinSeconds(t *testing.T) {
 	s := &sink{hold: make(chan struct{})}
 	l := New(s)
 	start := time.Now()
 	err := l.Write(context.Background(), &Record{})
-	if took := time.Since(start); !errors.Is(err, ErrUnavailable) || took > deadline+time.Second {
+	if took := time.Since(start); !errors.Is(err, ErrUnavailable) || took > deadline+5*time.Second {
 		t.Errorf("err = %v after %s", err, took)
 	}
 	close(s.hold)

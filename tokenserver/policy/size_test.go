@@ -178,7 +178,7 @@ func TestManyGlobsAtOnePlace(t *testing.T) {
 	policies := compileAll(t, objects)
 	start := time.Now()
 	x := NewIndex(policies)
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}
 	req := request(as(caller.Caller{Username: "u0"}), ask("repository", fmt.Sprintf("team-a/yx%d", 599*maxScanned), "pull"))

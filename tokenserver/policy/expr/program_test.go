@@ -153,7 +153,7 @@ func TestCostIsBoundedAtRunTime(t *testing.T) {
 	if cost < MaxCost {
 		t.Errorf("cost %d: a failure must be charged in full", cost)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > 10*time.Second {
 		t.Errorf("took %v", took)
 	}
 }
@@ -168,7 +168,7 @@ func FuzzCompile(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		start := time.Now()
 		p, err := Compile(text)
-		if took := time.Since(start); took > time.Second {
+		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("took %v", took)
 		}
 		if err != nil {
@@ -176,7 +176,7 @@ func FuzzCompile(f *testing.F) {
 		}
 		start = time.Now()
 		p.Evaluate(NewInput(facts())) //nolint:errcheck // any outcome will do, in time
-		if took := time.Since(start); took > time.Second {
+		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("evaluation took %v", took)
 		}
 	})
