@@ -9,12 +9,14 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/tokenwright/tokenwright/controllers"
 )
 
 // How the leader is found. A leader that cannot renew for renewDeadline stops, which is well before another may start:
 // the clocks may be apart by the difference. An API server that is away for half a minute does not move the leadership.
 const (
-	leaseName     = "tokenwright-manager"
+	leaseName     = controllers.LeaderLease
 	leaseDuration = 60 * time.Second
 	renewDeadline = 40 * time.Second
 	retryPeriod   = 5 * time.Second

@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
@@ -11,8 +12,8 @@ import (
 )
 
 // CacheOptions bounds what the manager holds in memory: policies of every namespace, system kinds of the system
-// namespace only, and of ConfigMaps and Secrets only those that are labelled. Nothing is read by accident: a kind that no
-// controller watches is an error. The certificate authorities' Secrets are not among it: they are read one by one.
+// namespace only, and of ConfigMaps, Secrets and Leases only those that are labelled. Nothing is read by accident: a kind
+// that no controller watches is an error. The certificate authorities' Secrets are not among it: they are read one by one.
 func CacheOptions(namespace string) cache.Options {
 	system := map[string]cache.Config{namespace: {}}
 	return cache.Options{
@@ -22,6 +23,7 @@ func CacheOptions(namespace string) cache.Options {
 			&v1alpha1.IdentityProvider{}: {Namespaces: system},
 			&v1alpha1.SigningKey{}:       {Namespaces: system},
 			&corev1.ConfigMap{}:          {Namespaces: system, Label: labelled(v1alpha1.LabelSigningKey)},
+			&coordinationv1.Lease{}:      {Namespaces: system, Label: labelled(v1alpha1.LabelServerLease)},
 			&corev1.Secret{}: {
 				Namespaces: system,
 				// Our own Secrets carry this label beside theirs: a kind has one selector.

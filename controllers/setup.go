@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// The leader holds one Lease; its name is that of package cmd.
+// The leader holds one Lease, LeaderLease.
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=tokenwright-system,resources=leases,verbs=create
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=tokenwright-system,resources=leases,resourceNames=tokenwright-manager,verbs=get;update
 
@@ -75,6 +75,7 @@ func AddToManager(mgr ctrl.Manager, o Options) error {
 		"accesspolicy":        addAccessPolicy,
 		"clusteraccesspolicy": addClusterAccessPolicy,
 		"identityprovider":    addIdentityProvider,
+		"serverlease":         addServerLease,
 		"signingkey":          addSigningKey,
 	} {
 		if err := add(mgr, o); err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,7 +41,7 @@ const signingKeyOwner = client.FieldOwner("tokenwright/signingkey")
 // not labelled. One that waits for a person is looked at each minute.
 const (
 	recheckKeys   = time.Hour
-	recheckCopies = 10 * time.Minute
+	recheckCopies = time.Minute
 )
 
 // signingKeyReconciler makes, publishes and rotates the keys of SigningKeys. Whatever it decides by, it reads from the
@@ -62,6 +63,9 @@ func addSigningKey(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
+	figures.ask(func(ctx context.Context) ([]keyring.Ack, error) {
+		return serverAcks(ctx, mgr.GetClient(), o.Namespace, o.MaxStaleness)
+	})
 	r := &signingKeyReconciler{
 		live:     mgr.GetAPIReader(),
 		client:   mgr.GetClient(),
@@ -79,6 +83,7 @@ func addSigningKey(mgr ctrl.Manager, o Options) error {
 		Watches(&v1alpha1.SigningKey{}, handler.EnqueueRequestsFromMapFunc(r.others), builder.WithPredicates(specChanged())).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.owning)).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.owning)).
+		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.all), builder.WithPredicates(whatServersServeChanged())).
 		WithOptions(controllerOptions(2)).
 		Complete(r)
 }
@@ -104,7 +109,7 @@ func (r *signingKeyReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 	work.problems = append(append(work.problems, specProblems...), takenAudiences(key, keys.Items)...)
 	now := r.clock.Now()
 	if work.readable {
-		r.metrics.observe(key.Name, work.params, work.ring)
+		r.metrics.observe(key.Name, work.params, work.ring, work.authority.Until())
 	}
 	next := signingKeyStatus(metav1.NewTime(now), work)
 	result, err := r.status.apply(ctx, key.Status, next, signingKeyConfiguration(key, next))
@@ -123,8 +128,10 @@ func (w *keyWork) requeueAfter(now time.Time) time.Duration {
 	case len(w.ring.Publications) > 1:
 		after = recheckCopies
 	}
-	if wake := w.params.Wake(now, w.ring); !wake.IsZero() {
-		after = min(after, wake.Sub(now))
+	for _, wake := range []time.Time{w.params.Wake(now, w.ring), w.waitWake(now), w.warnWake(now)} {
+		if !wake.IsZero() {
+			after = min(after, wake.Sub(now))
+		}
 	}
 	return after
 }

@@ -16,8 +16,9 @@ import (
 // known of the keys: their public halves may be needed.
 func signingKeyStatus(now metav1.Time, w *keyWork) v1alpha1.SigningKeyStatus {
 	previous := w.key.Status
+	conditions := append(w.conditions(now.Time), w.warning(now.Time, previous.Conditions)...)
 	next := v1alpha1.SigningKeyStatus{
-		Conditions:         nextConditions(now, w.key.Generation, previous.Conditions, w.conditions(now.Time)...),
+		Conditions:         nextConditions(now, w.key.Generation, previous.Conditions, conditions...),
 		ObservedGeneration: w.key.Generation,
 		ActiveKeyID:        previous.ActiveKeyID, NextRotationTime: previous.NextRotationTime,
 		LastHandledRotate: previous.LastHandledRotate, LastHandledRotateCA: previous.LastHandledRotateCA,
@@ -89,17 +90,28 @@ func (w *keyWork) allProblems() []keyring.Problem {
 // ready says whether a key signs, where nothing stands in the way.
 func (w *keyWork) ready(now time.Time) condition {
 	active, signs := w.ring.Active()
+	waiting := w.waiting(now)
 	switch {
 	case !signs:
 		return isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonPending, "No key signs yet")
 	case !active.SignUntil.IsZero() && !now.Before(active.SignUntil):
 		return isFalse(v1alpha1.ConditionReady, v1alpha1.ReasonPending,
-			fmt.Sprintf("Key %q may not sign any more and no other is ready", active.KeyID))
+			joined(fmt.Sprintf("Key %q may not sign any more and no other is ready", active.KeyID), waiting))
+	case waiting != "":
+		return isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonSigning, joined(fmt.Sprintf("Key %q signs", active.KeyID), waiting))
 	case w.params.Asked(w.ring):
 		return isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonSigning,
 			fmt.Sprintf("Key %q signs; the rotation that was asked for waits until the standby may sign", active.KeyID))
 	}
 	return isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonSigning, fmt.Sprintf("Key %q signs", active.KeyID))
+}
+
+// joined adds to a message what is not empty.
+func joined(message, more string) string {
+	if more == "" {
+		return message
+	}
+	return message + "; " + more
 }
 
 func messages(problems []keyring.Problem) string {

@@ -37,6 +37,9 @@ type keyWork struct {
 	authority *keyring.Authority
 	// served says that the home ConfigMap holds the ring.
 	served bool
+	// acks are what the servers said last, if it mattered; acksUnknown says that they could not be asked.
+	acks        []keyring.Ack
+	acksUnknown bool
 	// unsaved says that the ring, or the next one, could not be written.
 	unsaved bool
 	// raced says that somebody else wrote what we were about to write.
@@ -73,7 +76,7 @@ func (w *keyWork) keepKeys(ctx context.Context) error {
 	lifted, added := w.adoptGeneration(public.generation), w.notePublications()
 	dirty := lifted || added || w.lacksLabels()
 	for range maxRounds {
-		publishErr := w.publishHome(ctx)
+		publishErr := errors.Join(w.publishHome(ctx), w.readAcks(ctx))
 		now := w.now()
 		plan := keyring.Plan(now, w.params, w.ring, w.facts())
 		if len(plan) == 0 && (!dirty || len(w.ring.Keys) == 0) {
@@ -117,7 +120,7 @@ func outpaced(err error) bool {
 
 // facts are what Plan cannot see in the Secret. All that the home ConfigMap holds is public.
 func (w *keyWork) facts() keyring.Facts {
-	facts := keyring.Facts{Public: map[string]bool{}, AuthorityUntil: w.authority.Until()}
+	facts := keyring.Facts{Public: map[string]bool{}, Acks: w.acks, AuthorityUntil: w.authority.Until()}
 	for _, k := range w.ring.Keys {
 		facts.Public[k.Thumbprint] = w.served
 	}

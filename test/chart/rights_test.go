@@ -112,7 +112,14 @@ func TestRightsOfTheManager(t *testing.T) {
 		},
 		"Takes no other lead": {
 			reason: "Leases of others keep them alive", namespace: SystemNamespace, group: "coordination.k8s.io", resources: []string{"leases"},
-			name: "tokenwright-server-1", verbs: []string{"update", "patch", "delete"},
+			name: "tokenwright-server-1", verbs: []string{"get", "update", "patch", "deletecollection"},
+		},
+		"Sees what servers say, and clears away what those left that are gone": {
+			reason: "a key is published when all servers serve it", namespace: SystemNamespace, group: "coordination.k8s.io",
+			resources: []string{"leases"}, verbs: []string{"list", "watch", "delete"}, allowed: true,
+		},
+		"Has nothing to do with the Leases of the cluster": {
+			reason: "nodes and leaders live by them", namespace: "kube-system", group: "coordination.k8s.io", resources: []string{"leases"}, verbs: all,
 		},
 		"Publishes at home": {
 			reason: "registries read the ConfigMap", namespace: SystemNamespace, resources: []string{"configmaps"},

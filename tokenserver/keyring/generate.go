@@ -57,12 +57,7 @@ func generateECDSA(random io.Reader, curve elliptic.Curve) (crypto.Signer, error
 		if err != nil {
 			return nil, err
 		}
-		point, err := private.PublicKey.Bytes()
-		if err != nil {
-			return nil, err
-		}
-		half := len(point) / 2
-		if point[1] != 0 && point[1+half] != 0 {
+		if !leadingZero(&private.PublicKey) {
 			return private, nil
 		}
 	}
