@@ -121,6 +121,7 @@ func managerOptions(rc *rest.Config, f managerFlags, log logr.Logger) (ctrl.Opti
 		Scheme:                  scheme,
 		Logger:                  log,
 		Cache:                   controllers.CacheOptions(f.Namespace),
+		NewCache:                patientCache(log),
 		Metrics:                 metricsserver.Options{BindAddress: f.metricsListen},
 		HealthProbeBindAddress:  f.healthListen,
 		GracefulShutdownTimeout: &f.shutdownTimeout,

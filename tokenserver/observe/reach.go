@@ -23,6 +23,15 @@ type patient struct {
 	found func()
 }
 
+// Patient wraps the transport of whoever else watches, such as the manager: reads are sent again about every second while
+// no connection can be made, writes never are. The functions are called when an outage begins and when it has ended.
+func Patient(lost func(error), found func()) func(http.RoundTripper) http.RoundTripper {
+	away := new(atomic.Bool)
+	return func(next http.RoundTripper) http.RoundTripper {
+		return &patient{next: next, away: away, lost: lost, found: found}
+	}
+}
+
 // RoundTrip implements http.RoundTripper.
 func (p *patient) RoundTrip(request *http.Request) (*http.Response, error) {
 	for {
