@@ -27,10 +27,10 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
 )
 
-// +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=signingkeys,verbs=list;watch
+// +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=signingkeys,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=signingkeys/status,verbs=patch
 // +kubebuilder:rbac:groups="",namespace=tokenwright-system,resources=secrets,verbs=get;list;watch;create;update
-// +kubebuilder:rbac:groups="",namespace=tokenwright-ca,resources=secrets,verbs=get;create
+// +kubebuilder:rbac:groups="",namespace=tokenwright-ca,resources=secrets,verbs=get;create;delete
 // +kubebuilder:rbac:groups="",namespace=tokenwright-system,resources=configmaps,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,namespace=tokenwright-system,resources=events,verbs=create;patch
 
@@ -76,6 +76,9 @@ func addSigningKey(mgr ctrl.Manager, o Options) error {
 		random:   rand.Reader,
 		Options:  o,
 	}
+	if err := mgr.Add(leaving{r}); err != nil {
+		return fmt.Errorf("add what is done at the end: %w", err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("signingkey").
 		For(&v1alpha1.SigningKey{}).
@@ -91,22 +94,23 @@ func addSigningKey(mgr ctrl.Manager, o Options) error {
 // Reconcile does what is due to the keys of one SigningKey, and says in its status what came of it: also what failed,
 // which it does again.
 func (r *signingKeyReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	var keys v1alpha1.SigningKeyList
-	if err := r.live.List(ctx, &keys, client.InNamespace(r.Namespace)); err != nil {
-		return ctrl.Result{}, fmt.Errorf("list SigningKeys: %w", err)
-	}
-	key := findKey(keys.Items, request.NamespacedName)
-	if key == nil || !key.DeletionTimestamp.IsZero() {
+	keys, key, failure := r.readHeld(ctx, request.NamespacedName)
+	switch {
+	case key == nil && failure != nil:
+		return ctrl.Result{}, failure
+	case key == nil:
 		r.metrics.forget(request.Name)
-		return ctrl.Result{}, nil // what it owns in its namespace goes with it
+		return ctrl.Result{}, nil // what it owned in its namespace goes with it
+	case !key.DeletionTimestamp.IsZero():
+		return r.end(ctx, key)
 	}
 	work, specProblems := r.begin(key)
-	failure := errors.Join(work.keepKeys(ctx), work.keepPublications(ctx))
+	failure = errors.Join(failure, work.keepKeys(ctx), work.keepPublications(ctx))
 	if work.raced {
 		return ctrl.Result{}, failure // whoever was faster says what there is
 	}
 	// What is wrong with the keys comes before what is wrong with the spec.
-	work.problems = append(append(work.problems, specProblems...), takenAudiences(key, keys.Items)...)
+	work.problems = append(append(work.problems, specProblems...), takenAudiences(key, keys)...)
 	now := r.clock.Now()
 	if work.readable {
 		r.metrics.observe(key.Name, work.params, work.ring, work.authority.Until())
@@ -136,13 +140,18 @@ func (w *keyWork) requeueAfter(now time.Time) time.Duration {
 	return after
 }
 
-func findKey(keys []v1alpha1.SigningKey, name types.NamespacedName) *v1alpha1.SigningKey {
-	for i := range keys {
-		if k := &keys[i]; client.ObjectKeyFromObject(k) == name {
-			return k
+// read returns all SigningKeys, and among them the one of the name, nil if there is none.
+func (r *signingKeyReconciler) read(ctx context.Context, name types.NamespacedName) ([]v1alpha1.SigningKey, *v1alpha1.SigningKey, error) {
+	var keys v1alpha1.SigningKeyList
+	if err := r.live.List(ctx, &keys, client.InNamespace(r.Namespace)); err != nil {
+		return nil, nil, fmt.Errorf("list SigningKeys: %w", err)
+	}
+	for i := range keys.Items {
+		if k := &keys.Items[i]; client.ObjectKeyFromObject(k) == name {
+			return keys.Items, k, nil
 		}
 	}
-	return nil
+	return keys.Items, nil, nil
 }
 
 // takenAudiences says which audiences an older SigningKey holds.

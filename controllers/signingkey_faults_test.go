@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -226,8 +227,11 @@ func TestKeyThatIsNotPublicDoesNotSign(t *testing.T) {
 	key := b.signingKey("registry")
 	broken := errors.New("the API server is away")
 	b.faulty(interceptor.Funcs{
-		Apply: func(context.Context, client.WithWatch, runtime.ApplyConfiguration, ...client.ApplyOption) error {
-			return broken
+		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+			if _, published := o.(*corev1ac.ConfigMapApplyConfiguration); published {
+				return broken
+			}
+			return c.Apply(ctx, o, opts...)
 		},
 	})
 	for range 3 {

@@ -79,8 +79,12 @@ func (w *keyWork) lacksLabels() bool {
 // recoverLost goes on with the public halves that the status tells, so that live tokens verify while new keys are made.
 func (w *keyWork) recoverLost() {
 	w.ring = keyring.Recover(w.key.Status, w.now(), 0)
+	what := "new keys are made"
+	if w.params.Deleting {
+		what = "what is known of their public halves stays until the SigningKey goes"
+	}
 	w.recorder.Eventf(w.key, nil, corev1.EventTypeWarning, "KeysLost", "Recover",
-		"The Secret with the private keys does not exist any more; new keys are made")
+		"The Secret with the private keys does not exist any more; %s", what)
 }
 
 // save writes the ring. A conflict means that somebody else wrote: the caller begins anew.

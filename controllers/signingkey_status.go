@@ -71,6 +71,9 @@ func (w *keyWork) conditions(now time.Time) []condition {
 			fmt.Sprintf("ConfigMap %q holds the public keys", w.home().Name))
 	}
 	problems := w.allProblems()
+	if w.params.Deleting {
+		return []condition{w.leavingCondition(problems), published}
+	}
 	if len(problems) == 0 {
 		return []condition{w.ready(now), published}
 	}

@@ -294,14 +294,15 @@ func TestTheKeysComeFirst(t *testing.T) {
 	}
 }
 
-// What docs/install.md says for a new cluster, and docs/signingkey.md for a SigningKey that was deleted: the authority is
-// given to the new object, and the registries need nothing new.
+// What docs/install.md says for a new cluster, and docs/signingkey.md for a SigningKey whose finalizer was removed by hand:
+// the authority is given to the new object, and the registries need nothing new.
 func TestAuthorityOfAnEarlierSigningKeyIsGivenToTheNew(t *testing.T) {
 	b := newKeyBench(t, "adopt")
 	earlier := b.signingKey("registry")
 	b.reconcile(earlier)
 	trusted := b.configMap(earlier).Data["ca.crt"]
-	b.delete(b.secret(earlier), b.configMap(earlier), earlier)
+	b.delete(b.secret(earlier), b.configMap(earlier))
+	b.vanish(earlier)
 	key := b.signingKey("registry")
 	result := b.reconcile(key)
 	if diff := cmp.Diff(stalledFor(v1alpha1.ReasonNameTaken), saidOf(key)); diff != "" {

@@ -44,6 +44,8 @@ type keyWork struct {
 	unsaved bool
 	// raced says that somebody else wrote what we were about to write.
 	raced bool
+	// left are the objects that should have been deleted and could not be.
+	left []string
 }
 
 // begin returns the work, and what is wrong with the spec.
@@ -72,9 +74,10 @@ func (w *keyWork) keepKeys(ctx context.Context) error {
 	if err := w.load(ctx, public); err != nil || !w.readable {
 		return errors.Join(public.err, err)
 	}
-	authorityErr := w.keepAuthority(ctx, public)
+	authorityErr := w.keepTrust(ctx, public)
 	lifted, added := w.adoptGeneration(public.generation), w.notePublications()
-	dirty := lifted || added || w.lacksLabels()
+	// What is left of a lost key set is written even if there is nothing to do: where the SigningKey is being deleted.
+	dirty := lifted || added || w.lacksLabels() || w.secret == nil
 	for range maxRounds {
 		publishErr := errors.Join(w.publishHome(ctx), w.readAcks(ctx))
 		now := w.now()

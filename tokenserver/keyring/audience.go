@@ -8,10 +8,13 @@ import (
 )
 
 // AudienceOwners says which SigningKey signs for an audience. Of two that claim it the older keeps it; of two of the
-// same age (creationTimestamp has seconds) the one whose name comes first.
+// same age (creationTimestamp has seconds) the one whose name comes first. One that is being deleted has given up.
 func AudienceOwners(keys []v1alpha1.SigningKey) map[v1alpha1.Audience]string {
 	owners := map[v1alpha1.Audience]*v1alpha1.SigningKey{}
 	for i := range keys {
+		if !keys[i].DeletionTimestamp.IsZero() {
+			continue
+		}
 		for _, audience := range keys[i].Spec.Audiences {
 			if held := owners[audience]; held == nil || older(&keys[i], held) {
 				owners[audience] = &keys[i]

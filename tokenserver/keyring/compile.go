@@ -39,6 +39,8 @@ type Params struct {
 	Rotate, Activate string
 	// Hold stops rotation: the spec contradicts itself. Publication, removal, revocation and the first key go on.
 	Hold bool
+	// Deleting ends all signing: the SigningKey is being deleted.
+	Deleting bool
 }
 
 // Problem is why a spec cannot be followed. Reason is one of the API's.
@@ -55,6 +57,7 @@ func Compile(key *v1alpha1.SigningKey, limits Limits) (Params, []Problem) {
 		Limits: limits, Algorithm: spec.Algorithm, RSAKeySize: int(spec.RSAKeySize), Format: spec.KeyIDFormat,
 		Identification: spec.KeyIdentification, Mode: spec.Rotation.Mode, Revoked: spec.RevokedKeyIDs,
 		Rotate: request(key.Annotations[v1alpha1.AnnotationRotate]), Activate: key.Annotations[v1alpha1.AnnotationActivate],
+		Deleting: !key.DeletionTimestamp.IsZero(),
 	}
 	var problems []Problem
 	duration := func(into *time.Duration, field string, value v1alpha1.Duration, otherwise time.Duration) {

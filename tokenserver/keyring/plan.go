@@ -19,7 +19,8 @@ const (
 	Extend Action = "Extend"
 	// Publish notes that the key is known to be public.
 	Publish Action = "Publish"
-	// Retire ends the key's signing and erases its private half; always together with an Activate.
+	// Retire ends the key's signing and erases its private half; always together with an Activate, unless the SigningKey is
+	// being deleted.
 	Retire Action = "Retire"
 	// Activate makes the standby the key that signs.
 	Activate Action = "Activate"
@@ -52,8 +53,7 @@ type Facts struct {
 // A transition that depends on the write of another, or on a fact that is not known yet, comes with a later call.
 func Plan(now time.Time, p Params, ring Ring, facts Facts) []Transition {
 	in := planning{now: now, Params: p, ring: ring.clone(), facts: facts}
-	var plan []Transition
-	for _, step := range []func(planning) []Transition{
+	steps := []func(planning) []Transition{
 		revokeNamed,       // before all else: nothing below may choose a dead key
 		discardUnwanted,   // a standby of another algorithm would never be activated
 		extendLifetimes,   // before activation, so that a new key has the spec's lifetime
@@ -63,7 +63,12 @@ func Plan(now time.Time, p Params, ring Ring, facts Facts) []Transition {
 		certifyActive,     // after the swap and the extension
 		removeDead,        // independent of the others
 		removeManyRevoked, // last: counts what is left
-	} {
+	}
+	if p.Deleting {
+		steps = ending
+	}
+	var plan []Transition
+	for _, step := range steps {
 		transitions := step(in)
 		for _, t := range transitions {
 			// The shadow makes each step see what the steps before it decided.

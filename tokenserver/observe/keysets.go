@@ -14,8 +14,8 @@ import (
 )
 
 // keySets are the key sets of the SigningKeys that exist. A Secret that is lost or damaged leaves the set that was there
-// before; only the deletion of the SigningKey ends it. What was revoked stays so as long as the process runs, whatever
-// an older Secret says that somebody restored.
+// before; only the end of the SigningKey ends it. Of one that is being deleted the public halves are kept only. What was
+// revoked stays so as long as the process runs, whatever an older Secret says that somebody restored.
 type keySets struct {
 	log     logr.Logger
 	sets    map[types.UID]*keySet
@@ -48,6 +48,9 @@ func (k *keySets) update(objects []v1alpha1.SigningKey, secrets map[string]*core
 			set = &keySet{}
 		}
 		set.read(&objects[i], secrets[keyring.SecretName(objects[i].Name)])
+		if deleting(&objects[i]) {
+			set.ring = set.ring.WithoutPrivate()
+		}
 		for _, key := range set.ring.Keys {
 			if key.State == v1alpha1.KeyRevoked {
 				k.revoked[key.Thumbprint] = struct{}{}
@@ -133,7 +136,7 @@ func (k *keySets) kept() int {
 func (k *keySets) awaited() string {
 	for _, c := range k.current {
 		set := k.sets[c.Object.UID]
-		if !set.known && set.missing && c.Object.Status.ActiveKeyID != "" {
+		if !set.known && set.missing && c.Object.Status.ActiveKeyID != "" && !deleting(c.Object) {
 			return c.Object.Name
 		}
 	}
@@ -166,6 +169,9 @@ func state(c snapshot.Keys, s *snapshot.Snapshot) string {
 	if c.Fault != "" {
 		return c.Fault
 	}
+	if deleting(c.Object) {
+		return "it is being deleted"
+	}
 	for _, audience := range c.Object.Spec.Audiences {
 		if a := s.Audiences[string(audience)]; a != nil && a.SigningKey == c.Object.Name {
 			return a.Unusable
@@ -173,3 +179,6 @@ func state(c snapshot.Keys, s *snapshot.Snapshot) string {
 	}
 	return "an older SigningKey holds its audiences"
 }
+
+// deleting says whether the SigningKey is being deleted. There is no way back from that.
+func deleting(object *v1alpha1.SigningKey) bool { return !object.DeletionTimestamp.IsZero() }

@@ -109,6 +109,9 @@ func (b *Builder) audience(k Keys) Audience {
 	a := Audience{SigningKey: k.Object.Name, Namespaces: b.admission(k.Object)}
 	lifetime, err := cmp.Or(k.Object.Spec.TokenLifetime, defaultLifetime).Parse()
 	switch {
+	case !k.Object.DeletionTimestamp.IsZero():
+		a.Unusable = "the SigningKey is being deleted"
+		return a
 	case err != nil:
 		a.Unusable = "spec.tokenLifetime: " + err.Error()
 		return a
