@@ -30,7 +30,7 @@ import (
 // +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=signingkeys,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=tokenwright.dev,namespace=tokenwright-system,resources=signingkeys/status,verbs=patch
 // +kubebuilder:rbac:groups="",namespace=tokenwright-system,resources=secrets,verbs=get;list;watch;create;update
-// +kubebuilder:rbac:groups="",namespace=tokenwright-ca,resources=secrets,verbs=get;create;delete
+// +kubebuilder:rbac:groups="",namespace=tokenwright-ca,resources=secrets,verbs=get;create;update;delete
 // +kubebuilder:rbac:groups="",namespace=tokenwright-system,resources=configmaps,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,namespace=tokenwright-system,resources=events,verbs=create;patch
 

@@ -36,7 +36,7 @@ func (w *keyWork) keepTrust(ctx context.Context, home public) error {
 		return w.keepAuthority(ctx, home)
 	}
 	if len(w.ring.Authorities) == 0 {
-		w.ring.Authorities = home.authorities
+		w.ring.Authorities = keyring.RecoverTrust(home.authorities, w.now())
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func signingKeyStatus(now metav1.Time, w *keyWork) v1alpha1.SigningKeyStatus {
 	active, _ := w.ring.Active()
 	next.ActiveKeyID = active.KeyID
 	next.NextRotationTime = dateTime(w.params.NextRotation(now.Time, w.ring))
-	next.LastHandledRotate = w.ring.LastHandledRotate
+	next.LastHandledRotate, next.LastHandledRotateCA = w.ring.LastHandledRotate, w.ring.LastHandledRotateCA
 	next.Keys = nil
 	for _, k := range w.ring.Keys {
 		next.Keys = append(next.Keys, keyStatus(w.params, k))
@@ -70,14 +70,14 @@ func (w *keyWork) conditions(now time.Time) []condition {
 		published = isTrue(v1alpha1.ConditionPublished, v1alpha1.ReasonPublished,
 			fmt.Sprintf("ConfigMap %q holds the public keys", w.home().Name))
 	}
-	problems := w.allProblems()
+	problems, out := w.allProblems(), []condition{published}
 	if w.params.Deleting {
-		return []condition{w.leavingCondition(problems), published}
+		return append(out, w.leavingCondition(problems))
 	}
 	if len(problems) == 0 {
-		return []condition{w.ready(now), published}
+		return append(out, w.ready(now))
 	}
-	out := []condition{isFalse(v1alpha1.ConditionReady, problems[0].Reason, messages(problems)), published}
+	out = append(out, isFalse(v1alpha1.ConditionReady, problems[0].Reason, messages(problems)))
 	lasting := slices.DeleteFunc(problems, func(p keyring.Problem) bool { return p.Reason == v1alpha1.ReasonRequestFailed })
 	if len(lasting) > 0 {
 		out = append(out, stalled(lasting[0].Reason, messages(lasting)))

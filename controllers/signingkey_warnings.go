@@ -11,7 +11,14 @@ import (
 
 // warnings are what will go wrong unless a person changes something, the most important first.
 func (w *keyWork) warnings(now time.Time) []keyring.Problem {
-	return w.params.Warnings(now, w.key.Name, w.key.Namespace, w.ring, w.facts())
+	if w.params.Deleting {
+		return nil
+	}
+	warnings := w.params.Warnings(now, w.key.Name, w.key.Namespace, w.ring, w.facts())
+	if warning, is := w.authorityWarning(); is {
+		warnings = append(warnings, warning)
+	}
+	return warnings
 }
 
 // warning is the condition Warning, which is there only while there is something to warn of. While the keys cannot be

@@ -32,9 +32,9 @@ type keyWork struct {
 	// secret is the Secret as it was read or written last; nil if there is none.
 	secret *corev1.Secret
 	// readable says that ring is what the Secret says, or what follows from there being none.
-	readable  bool
-	ring      keyring.Ring
-	authority *keyring.Authority
+	readable bool
+	ring     keyring.Ring
+	authorityWork
 	// served says that the home ConfigMap holds the ring.
 	served bool
 	// acks are what the servers said last, if it mattered; acksUnknown says that they could not be asked.
@@ -71,18 +71,23 @@ func (w *keyWork) stall(reason, format string, args ...any) {
 // Secret, and a revocation must reach them.
 func (w *keyWork) keepKeys(ctx context.Context) error {
 	public := w.readHome(ctx) // before the Secret: see adoptGeneration
+	w.readAuthority(ctx)
 	if err := w.load(ctx, public); err != nil || !w.readable {
 		return errors.Join(public.err, err)
 	}
 	authorityErr := w.keepTrust(ctx, public)
+	if w.raced {
+		return authorityErr
+	}
 	lifted, added := w.adoptGeneration(public.generation), w.notePublications()
 	// What is left of a lost key set is written even if there is nothing to do: where the SigningKey is being deleted.
 	dirty := lifted || added || w.lacksLabels() || w.secret == nil
 	for range maxRounds {
 		publishErr := errors.Join(w.publishHome(ctx), w.readAcks(ctx))
 		now := w.now()
-		plan := keyring.Plan(now, w.params, w.ring, w.facts())
-		if len(plan) == 0 && (!dirty || len(w.ring.Keys) == 0) {
+		ring, revised := w.params.Revise(now, w.ring, w.held)
+		plan := keyring.Plan(now, w.params, ring, w.facts())
+		if len(plan) == 0 && (!(dirty || revised) || len(w.ring.Keys) == 0) {
 			return errors.Join(public.err, authorityErr, publishErr)
 		}
 		next, err := w.write(ctx, plan, now)
@@ -96,9 +101,10 @@ func (w *keyWork) keepKeys(ctx context.Context) error {
 	return errors.Join(public.err, authorityErr, w.publishHome(ctx))
 }
 
-// write does what is planned and saves what comes of it, or notes why it cannot.
+// write does what is planned and saves what comes of it, with the authorities as they are to be, or notes why it cannot.
 func (w *keyWork) write(ctx context.Context, plan []keyring.Transition, now time.Time) (keyring.Ring, error) {
-	next, err := keyring.Execute(w.ring, plan, now, w.params, w.random, w.authority)
+	ring, _ := w.params.Revise(now, w.ring, w.held)
+	next, err := keyring.Execute(ring, plan, now, w.params, w.random, w.authority)
 	if err != nil {
 		err = fmt.Errorf("carry out the plan: %w", err)
 	} else {
@@ -118,12 +124,14 @@ func (w *keyWork) write(ctx context.Context, plan []keyring.Transition, now time
 
 // outpaced says whether the error is that somebody else wrote meanwhile: the next reconcile begins with that.
 func outpaced(err error) bool {
-	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || errors.Is(err, errOutrun)
+	return apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || errors.Is(err, errOutrun) || errors.Is(err, errNotAsked)
 }
 
 // facts are what Plan cannot see in the Secret. All that the home ConfigMap holds is public.
 func (w *keyWork) facts() keyring.Facts {
-	facts := keyring.Facts{Public: map[string]bool{}, Acks: w.acks, AuthorityUntil: w.authority.Until()}
+	facts := keyring.Facts{
+		Public: map[string]bool{}, Acks: w.acks, AuthorityUntil: w.authority.Until(), Authority: w.authority.ID(),
+	}
 	for _, k := range w.ring.Keys {
 		facts.Public[k.Thumbprint] = w.served
 	}
@@ -148,4 +156,5 @@ func (w *keyWork) tell(plan []keyring.Transition, next keyring.Ring) {
 	for _, t := range plan {
 		w.event(t, previous)
 	}
+	w.tellAuthorities(previous, next)
 }

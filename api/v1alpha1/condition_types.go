@@ -88,6 +88,8 @@ const (
 	// ReasonAuthorityUnconfirmed says that a new certificate authority is published and waits for somebody to confirm that
 	// the registries trust it.
 	ReasonAuthorityUnconfirmed = "AuthorityUnconfirmed"
+	// ReasonAuthorityNotReplaced says that a new certificate authority is asked for and is not made.
+	ReasonAuthorityNotReplaced = "AuthorityNotReplaced"
 )
 
 // Reasons of Ready and Stalled on IdentityProviders.

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -24,13 +25,6 @@ const (
 	leafBackdate      = 2 * time.Hour
 )
 
-// The entries of an authority's Secret.
-const (
-	authorityCertificateEntry = "ca.crt"
-	authorityPrivateEntry     = "ca.key"
-	maxAuthorityEntry         = 16 << 10
-)
-
 // Authority is the certificate authority of one SigningKey. It is an ECDSA P-256 key whatever the tokens' algorithm:
 // all registries that know x5c verify it, and it keeps tokens short.
 type Authority struct {
@@ -44,6 +38,14 @@ func (a *Authority) Until() time.Time {
 		return time.Time{}
 	}
 	return a.Certificate.NotAfter
+}
+
+// ID names the authority in the leaves that it issued: its SubjectKeyId, in hexadecimal. Empty for nil.
+func (a *Authority) ID() string {
+	if a == nil {
+		return ""
+	}
+	return hex.EncodeToString(a.Certificate.SubjectKeyId)
 }
 
 // NewAuthority makes a self-signed certificate authority for the SigningKey of that name.
@@ -128,38 +130,6 @@ func serialNumber(random io.Reader) (*big.Int, error) {
 	return new(big.Int).SetBytes(raw), nil
 }
 
-// EncodeAuthority returns the data of the authority's Secret.
-func EncodeAuthority(a *Authority) (map[string][]byte, error) {
-	private, err := encodePrivate(a.private)
-	if err != nil {
-		return nil, fmt.Errorf("encode the authority's key: %w", err)
-	}
-	return map[string][]byte{
-		authorityCertificateEntry: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.Certificate.Raw}),
-		authorityPrivateEntry:     private,
-	}, nil
-}
-
-// DecodeAuthority reads the data of an authority's Secret and checks that certificate and key belong together.
-func DecodeAuthority(data map[string][]byte) (*Authority, error) {
-	der, err := decodePEM("CERTIFICATE", data[authorityCertificateEntry], maxAuthorityEntry)
-	if err != nil {
-		return nil, fmt.Errorf("entry %s: %w", authorityCertificateEntry, err)
-	}
-	certificate, err := parseAuthority(der)
-	if err != nil {
-		return nil, fmt.Errorf("entry %s: %w", authorityCertificateEntry, err)
-	}
-	private, err := decodePrivate(data[authorityPrivateEntry])
-	if err != nil {
-		return nil, fmt.Errorf("entry %s: %w", authorityPrivateEntry, err)
-	}
-	if !samePublic(certificate.PublicKey, private.Public()) {
-		return nil, errors.New("the authority's key is not that of its certificate")
-	}
-	return &Authority{Certificate: certificate, private: private}, nil
-}
-
 // ParseAuthorities returns the certificates of authorities that the text of a ca.crt holds, as DER and each once. What is
 // none is left out: nobody can trust it.
 func ParseAuthorities(text []byte) [][]byte {
@@ -187,6 +157,9 @@ func parseAuthority(der []byte) (*x509.Certificate, error) {
 	}
 	if !certificate.IsCA || !certificate.BasicConstraintsValid {
 		return nil, errors.New("the certificate is not that of an authority")
+	}
+	if len(certificate.SubjectKeyId) == 0 {
+		return nil, errors.New("the certificate has no SubjectKeyId, by which leaves name their authority")
 	}
 	return certificate, nil
 }

@@ -29,19 +29,20 @@ const (
 )
 
 type ringJSON struct {
-	Version           int           `json:"version"`
-	Generation        int64         `json:"generation"`
-	LastHandledRotate string        `json:"lastHandledRotate,omitempty"`
-	Authorities       [][]byte      `json:"authorities,omitempty"`
-	Publications      []Publication `json:"publications,omitempty"`
-	Keys              []keyJSON     `json:"keys"`
+	Version             int           `json:"version"`
+	Generation          int64         `json:"generation"`
+	LastHandledRotate   string        `json:"lastHandledRotate,omitempty"`
+	LastHandledRotateCA string        `json:"lastHandledRotateCA,omitempty"`
+	Authorities         []Trust       `json:"authorities,omitempty"`
+	Publications        []Publication `json:"publications,omitempty"`
+	Keys                []keyJSON     `json:"keys"`
 }
 
 // Encode returns the data of the Secret that holds the ring.
 func Encode(ring Ring) (map[string][]byte, error) {
 	out := ringJSON{
 		Version: ringVersion, Generation: ring.Generation, LastHandledRotate: ring.LastHandledRotate,
-		Authorities: ring.Authorities, Publications: ring.Publications, Keys: []keyJSON{},
+		LastHandledRotateCA: ring.LastHandledRotateCA, Authorities: ring.Authorities, Publications: ring.Publications, Keys: []keyJSON{},
 	}
 	data := map[string][]byte{}
 	for _, k := range ring.Keys {
@@ -84,7 +85,7 @@ func Decode(data map[string][]byte) (Ring, error) {
 	}
 	ring := Ring{
 		Generation: in.Generation, LastHandledRotate: in.LastHandledRotate,
-		Authorities: in.Authorities, Publications: in.Publications,
+		LastHandledRotateCA: in.LastHandledRotateCA, Authorities: in.Authorities, Publications: in.Publications,
 	}
 	for i, entry := range in.Keys {
 		k, err := decodeKey(entry)
@@ -121,7 +122,7 @@ func decodeRingJSON(text []byte) (ringJSON, error) {
 		return ringJSON{}, errors.New("has no generation")
 	case len(in.Keys) > maxKeys:
 		return ringJSON{}, fmt.Errorf("has more than %d keys", maxKeys)
-	case len(in.LastHandledRotate) > maxRequest:
+	case len(in.LastHandledRotate) > maxRequest, len(in.LastHandledRotateCA) > maxRequest:
 		return ringJSON{}, errors.New("has a request that is too long")
 	}
 	return in, nil
@@ -170,10 +171,5 @@ func consistent(ring Ring) error {
 	if count[v1alpha1.KeyPending]+count[v1alpha1.KeyPublished] > 1 {
 		return errors.New("there is more than one standby")
 	}
-	for _, der := range ring.Authorities {
-		if _, err := parseAuthority(der); err != nil {
-			return fmt.Errorf("a certificate authority: %w", err)
-		}
-	}
-	return nil
+	return consistentTrust(ring.Authorities)
 }

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -133,7 +134,7 @@ func checkChain(k *Key) error {
 		if !samePublic(certificate.PublicKey, k.Public) {
 			return fmt.Errorf("the certificate of key %s belongs to another key", k.Thumbprint)
 		}
-		k.CertifiedUntil = certificate.NotAfter
+		k.CertifiedUntil, k.CertifiedBy = certificate.NotAfter, hex.EncodeToString(certificate.AuthorityKeyId)
 	}
 	return nil
 }

@@ -37,6 +37,8 @@ type Params struct {
 	Revoked []string
 	// Rotate and Activate are the values of the annotations of these names.
 	Rotate, Activate string
+	// RotateCA and ConfirmCA are the values of the annotations tokenwright.dev/rotate-ca and tokenwright.dev/confirm-ca.
+	RotateCA, ConfirmCA string
 	// Hold stops rotation: the spec contradicts itself. Publication, removal, revocation and the first key go on.
 	Hold bool
 	// Deleting ends all signing: the SigningKey is being deleted.
@@ -57,7 +59,9 @@ func Compile(key *v1alpha1.SigningKey, limits Limits) (Params, []Problem) {
 		Limits: limits, Algorithm: spec.Algorithm, RSAKeySize: int(spec.RSAKeySize), Format: spec.KeyIDFormat,
 		Identification: spec.KeyIdentification, Mode: spec.Rotation.Mode, Revoked: spec.RevokedKeyIDs,
 		Rotate: request(key.Annotations[v1alpha1.AnnotationRotate]), Activate: key.Annotations[v1alpha1.AnnotationActivate],
-		Deleting: !key.DeletionTimestamp.IsZero(),
+		Deleting:  !key.DeletionTimestamp.IsZero(),
+		RotateCA:  request(key.Annotations[v1alpha1.AnnotationRotateCA]),
+		ConfirmCA: request(key.Annotations[v1alpha1.AnnotationConfirmCA]),
 	}
 	var problems []Problem
 	duration := func(into *time.Duration, field string, value v1alpha1.Duration, otherwise time.Duration) {

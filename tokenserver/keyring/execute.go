@@ -1,11 +1,11 @@
 package keyring
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/rsa"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -81,7 +81,9 @@ type workshop struct {
 	authority *Authority
 }
 
-func (w workshop) facts() Facts { return Facts{AuthorityUntil: w.authority.Until()} }
+func (w workshop) facts() Facts {
+	return Facts{AuthorityUntil: w.authority.Until(), Authority: w.authority.ID()}
+}
 
 func (w workshop) key(p Params, now time.Time) (Key, error) { return GenerateKey(w.random, p, now) }
 
@@ -93,13 +95,10 @@ func (w workshop) certify(ring *Ring, k *Key, now, until time.Time) error {
 	if err != nil {
 		return fmt.Errorf("certify key %s: %w", k.Thumbprint, err)
 	}
-	k.Chain, k.CertifiedUntil = [][]byte{leaf}, until
-	for _, known := range ring.Authorities {
-		if bytes.Equal(known, w.authority.Certificate.Raw) {
-			return nil
-		}
+	k.Chain, k.CertifiedUntil, k.CertifiedBy = [][]byte{leaf}, until, w.authority.ID()
+	if !slices.ContainsFunc(ring.Authorities, w.authority.is) {
+		ring.Authorities = slices.Insert(ring.Authorities, 0, Trust{Certificate: w.authority.Certificate.Raw})
 	}
-	ring.Authorities = append(ring.Authorities, w.authority.Certificate.Raw)
 	return nil
 }
 
@@ -113,7 +112,7 @@ func (s shadow) key(p Params, now time.Time) (Key, error) {
 }
 
 func (s shadow) certify(_ *Ring, k *Key, _, until time.Time) error {
-	k.CertifiedUntil = until
+	k.CertifiedUntil, k.CertifiedBy = until, s.known.Authority
 	return nil
 }
 

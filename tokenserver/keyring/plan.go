@@ -47,6 +47,8 @@ type Facts struct {
 	Acks []Ack
 	// AuthorityUntil is the NotAfter of the certificate authority; zero if there is none.
 	AuthorityUntil time.Time
+	// Authority is its ID; empty if there is none.
+	Authority string
 }
 
 // Plan says what has to happen now, in order; all of it belongs into one write. It returns nothing if nothing is due.
@@ -192,9 +194,10 @@ func certifyActive(in planning) []Transition {
 	if in.Identification != v1alpha1.X509Chain {
 		return nil
 	}
-	return in.each(Certify, "its certificate does not last as long as its tokens", func(k Key) bool {
+	return in.each(Certify, "it needs a certificate of the authority that issues now, for as long as its tokens", func(k Key) bool {
 		until := in.leafUntil(k, in.facts)
-		return k.State == v1alpha1.KeyActive && k.CertifiedUntil.Before(until) && in.now.Before(until)
+		wants := k.CertifiedUntil.Before(until) || in.facts.Authority != "" && k.CertifiedBy != in.facts.Authority
+		return k.State == v1alpha1.KeyActive && wants && in.now.Before(until)
 	})
 }
 

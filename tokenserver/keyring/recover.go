@@ -14,7 +14,7 @@ const longestLifetime = 24 * time.Hour
 // keys, so that the tokens that they signed still verify. Entries that do not stand up to a check are left out; what was
 // revoked stays out of the JWKS. The next generation will be above the given one.
 func Recover(status v1alpha1.SigningKeyStatus, now time.Time, generation int64) Ring {
-	ring := Ring{Generation: generation, LastHandledRotate: status.LastHandledRotate}
+	ring := Ring{Generation: generation, LastHandledRotate: status.LastHandledRotate, LastHandledRotateCA: status.LastHandledRotateCA}
 	for _, s := range status.Keys {
 		if len(ring.Keys) == maxKeys/2 || s.State == v1alpha1.KeyPending || s.State == v1alpha1.KeyPublished {
 			continue // a standby signed nothing

@@ -29,6 +29,8 @@ type Key struct {
 	Chain [][]byte
 	// CertifiedUntil is the NotAfter of the leaf; zero without one.
 	CertifiedUntil time.Time
+	// CertifiedBy is the ID of the authority that issued the leaf; empty without one.
+	CertifiedBy string
 
 	Created, Published, Activated time.Time
 	// SignUntil is when servers stop to sign with the key even if nobody tells them; zero: never.
@@ -46,8 +48,11 @@ type Ring struct {
 	Generation int64
 	// LastHandledRotate is the value of the annotation tokenwright.dev/rotate that was answered last.
 	LastHandledRotate string
-	// Authorities are the DER certificates of the authorities whose leaves may be in use: what ca.crt says.
-	Authorities [][]byte
+	// LastHandledRotateCA is the value of the annotation tokenwright.dev/rotate-ca that was answered last.
+	LastHandledRotateCA string
+	// Authorities are those whose leaves may be in use, in the order of ca.crt: the one that issues, the next if there is
+	// one, and those that were replaced, the last of them first.
+	Authorities []Trust
 	// Publications are where the public part was put, so that a place that is no longer named can be cleared.
 	Publications []Publication
 	// Keys are in the order in which they were made.
@@ -93,7 +98,7 @@ func (r Ring) index(thumbprint string) int {
 // clone copies the ring, so that what is done to the copy does not show in the original.
 func (r Ring) clone() Ring {
 	r.Keys = append([]Key(nil), r.Keys...)
-	r.Authorities = append([][]byte(nil), r.Authorities...)
+	r.Authorities = append([]Trust(nil), r.Authorities...)
 	r.Publications = append([]Publication(nil), r.Publications...)
 	return r
 }
@@ -135,8 +140,8 @@ func (k Key) PublicPEM() ([]byte, error) {
 // AuthoritiesPEM returns the certificates of the authorities as PEM blocks; empty without any.
 func (r Ring) AuthoritiesPEM() []byte {
 	var out []byte
-	for _, der := range r.Authorities {
-		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	for _, trusted := range r.Authorities {
+		out = append(out, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: trusted.Certificate})...)
 	}
 	return out
 }

@@ -172,6 +172,9 @@ func (p Params) Wake(now time.Time, ring Ring) time.Time {
 			at(p.RemovalTime(k))
 		}
 	}
+	for _, trusted := range ring.Authorities {
+		at(p.TrustEnd(ring, trusted))
+	}
 	return wake
 }
 
