@@ -101,7 +101,8 @@ func (p Params) AuthorityStep(now time.Time, ring Ring, held Held, published [][
 	if held.Next != nil {
 		next, known := ring.NextAuthority()
 		public := slices.ContainsFunc(published, func(der []byte) bool { return bytes.Equal(der, next.Certificate) })
-		if known && public && held.Next.is(next) && p.ConfirmCA != "" && p.ConfirmCA == ring.LastHandledRotateCA {
+		confirmed := p.ConfirmCA != "" && p.ConfirmCA == ring.LastHandledRotateCA && !p.AuthorityAsked(ring)
+		if known && public && held.Next.is(next) && confirmed {
 			return PromoteNext
 		}
 		return ""
@@ -166,12 +167,17 @@ func ordered(now time.Time, trusted []Trust, held Held) []Trust {
 }
 
 // handled is the request that counts as answered. One that was there when the first authority was made asks for nothing;
-// one that comes while a next authority waits is answered by that one.
+// one that comes while a next authority waits is answered by that one. If nobody asks any more for an authority that was
+// made, no request counts as answered: a confirmation that is still there was meant for another.
 func (p Params) handled(before, after Ring, held Held) string {
 	next, waits := after.NextAuthority()
+	known, waited := before.NextAuthority()
 	switch {
-	case len(before.Authorities) == 0 && p.RotateCA != "",
-		p.AuthorityAsked(before) && !p.ConfirmedAhead() && waits && held.Next.is(next):
+	case waits && held.Next.is(next) && p.AuthorityAsked(before) && !p.ConfirmedAhead():
+		return p.RotateCA
+	case waits && held.Next.is(next) && !(waited && held.Next.is(known)):
+		return ""
+	case len(before.Authorities) == 0 && p.RotateCA != "":
 		return p.RotateCA
 	}
 	return before.LastHandledRotateCA
