@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"os/signal"
@@ -46,6 +47,10 @@ func newServerCommand() *cobra.Command {
 	flags.BoolVar(&f.AuditExplain, "audit-explain", false, "name in the audit record the policies behind each grant; costs a second decision")
 	flags.DurationVar(&f.JWKSMaxAge, "jwks-max-age", 5*time.Minute,
 		"how long verifiers may cache the JWKS; the manager's flag must be the same")
+	flags.DurationVar(&f.MaxStaleness, "max-staleness", tokenserver.DefaultMaxStaleness,
+		"how long to go on signing without a view of the cluster that is known to be current, at least 3s; the manager's flag must be the same")
+	flags.StringVar(&f.PodName, "pod-name", "", "name of this server, which its Lease is named by and no other server may have; if empty POD_NAME, or the host name")
+	flags.StringVar(&f.PodUID, "pod-uid", "", "UID of the Pod that the Lease goes with; if empty POD_UID, or none")
 	flags.DurationVar(&f.ShutdownTimeout, "shutdown-timeout", 20*time.Second, "how long requests under way may take after a signal to stop")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "file that says how to reach the API server; if empty KUBECONFIG, or the cluster that the pod is in")
 	flags.StringVar(&f.logLevel, "log-level", "info", "what is logged, to the standard error: error, info or debug")
@@ -59,6 +64,8 @@ func runServer(ctx context.Context, cmd *cobra.Command, f serverFlags) error {
 	}
 	useLogger(log)
 	options := f.Options
+	options.PodName = cmp.Or(options.PodName, os.Getenv("POD_NAME"))
+	options.PodUID = cmp.Or(options.PodUID, os.Getenv("POD_UID"))
 	options.Log, options.Version = log, version
 	if err := options.Validate(); err != nil {
 		return err

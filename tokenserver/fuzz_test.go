@@ -29,9 +29,11 @@ func inProcess(t testing.TB, sink io.Writer, change func(*snapshot.Snapshot)) (h
 	}
 	holder := &snapshot.Holder{}
 	holder.Store(from)
+	fence := snapshot.NewFence(time.Hour)
+	fence.Confirm(time.Now())
 	s := &server{
 		options: Options{Issuer: issuerName, JWKSMaxAge: 5 * time.Minute, Log: logr.Discard()},
-		parts:   Parts{Snapshots: holder, Authenticator: identity.New(identity.Options{Log: logr.Discard()}), Observer: observer{}},
+		parts:   Parts{Snapshots: holder, Authenticator: identity.New(identity.Options{Log: logr.Discard()}), Observer: observer{}, Fence: fence},
 		audit:   audit.New(sink),
 	}
 	s.metrics = metrics.New("test", s.state, time.Now)

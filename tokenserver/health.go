@@ -27,7 +27,7 @@ func (s *server) ready() error {
 	if s.draining.Load() {
 		return fmt.Errorf("shutting down")
 	}
-	return s.parts.Observer.Ready()
+	return s.seen()
 }
 
 func say(w http.ResponseWriter, status int, text string) {

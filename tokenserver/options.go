@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/rest"
 
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
+	"github.com/tokenwright/tokenwright/tokenserver/lease"
 )
 
 // Options say how the server runs. The zero value is not usable: see Validate.
@@ -35,6 +39,12 @@ type Options struct {
 	AuditExplain bool
 	// JWKSMaxAge is how long verifiers may keep the key set.
 	JWKSMaxAge time.Duration
+	// MaxStaleness is the age from which the view of the cluster is too old to sign by, and how long the server's Lease
+	// lasts; 0: an hour. It must be that of the manager.
+	MaxStaleness time.Duration
+	// PodName names the server's Lease: no two servers may have the same. Empty: the host name. PodUID makes the Pod the
+	// Lease's owner, where given.
+	PodName, PodUID string
 	// ShutdownTimeout is how long requests under way are waited for.
 	ShutdownTimeout time.Duration
 	// Version is for the metrics.
@@ -42,7 +52,16 @@ type Options struct {
 	Log     logr.Logger
 }
 
-// Validate says what is wrong with the options, all at once, and brings the prefix into its form.
+const (
+	// DefaultMaxStaleness is what the manager goes by, too.
+	DefaultMaxStaleness = time.Hour
+	// MinMaxStaleness is three times the shortest watch that API servers can be asked for. Less than a minute is for tests:
+	// a slow answer of the API server then stops tokens.
+	MinMaxStaleness = 3 * time.Second
+)
+
+// Validate says what is wrong with the options, all at once, fills in what has a default, and brings the prefix into its
+// form.
 func (o *Options) Validate() error {
 	var problems []error
 	if o.Namespace == "" {
@@ -57,9 +76,31 @@ func (o *Options) Validate() error {
 	if o.JWKSMaxAge < 0 || o.ShutdownTimeout < 0 {
 		problems = append(problems, errors.New("times must not be negative"))
 	}
+	if o.MaxStaleness == 0 {
+		o.MaxStaleness = DefaultMaxStaleness
+	}
+	if o.MaxStaleness < MinMaxStaleness {
+		problems = append(problems, fmt.Errorf("the maximal staleness is %s, and must be at least %s", o.MaxStaleness, MinMaxStaleness))
+	}
+	problems = append(problems, o.checkPodName())
 	if escaped := (&url.URL{Path: o.PathPrefix}).EscapedPath(); escaped != o.PathPrefix {
 		problems = append(problems, fmt.Errorf("the path prefix %q has characters that a path cannot have", o.PathPrefix))
 	}
 	o.PathPrefix = httpx.CleanPrefix(o.PathPrefix)
 	return errors.Join(problems...)
+}
+
+// checkPodName finds the name that the Lease is named by.
+func (o *Options) checkPodName() error {
+	if o.PodName == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return fmt.Errorf("the pod name is missing, and the host has none: %w", err)
+		}
+		o.PodName = strings.ToLower(host)
+	}
+	if problems := validation.IsDNS1123Subdomain(lease.Name(o.PodName)); len(problems) > 0 {
+		return fmt.Errorf("the pod name %q cannot be part of a Lease's name: %s", o.PodName, strings.Join(problems, ", "))
+	}
+	return nil
 }

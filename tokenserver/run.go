@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
+	"github.com/tokenwright/tokenwright/tokenserver/lease"
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
@@ -12,9 +13,24 @@ import (
 // Run runs the server against the API server that the options lead to, until the context ends. It starts also while the
 // API server is away, and becomes ready when it has seen everything once.
 func Run(ctx context.Context, options Options) error {
-	holder := &snapshot.Holder{}
+	if err := options.Validate(); err != nil {
+		return err
+	}
+	holder, fence := &snapshot.Holder{}, snapshot.NewFence(options.MaxStaleness)
 	observer, err := observe.New(observe.Options{
 		Config: options.Config, Namespace: options.Namespace, Holder: holder, Log: options.Log.WithName("observe"),
+		MaxStaleness: options.MaxStaleness,
+	})
+	if err != nil {
+		return err
+	}
+	leases, err := lease.NewClient(options.Config, options.Namespace)
+	if err != nil {
+		return err
+	}
+	keeper, err := lease.New(lease.Options{
+		Client: leases, PodName: options.PodName, PodUID: options.PodUID, MaxStaleness: options.MaxStaleness,
+		View: observer, Snapshots: holder, Fence: fence, Log: options.Log.WithName("lease"),
 	})
 	if err != nil {
 		return err
@@ -25,7 +41,7 @@ func Run(ctx context.Context, options Options) error {
 	}
 	authenticator := identity.New(identity.Options{Cluster: cluster, Log: options.Log.WithName("identity")})
 	return Serve(ctx, options, Parts{
-		Snapshots: holder, Authenticator: authenticator, Observer: observer,
+		Snapshots: holder, Authenticator: authenticator, Observer: observer, Fence: fence, Lease: keeper,
 		Background: func(ctx context.Context) error { return authenticator.KeepKeys(ctx, holder) },
 	})
 }

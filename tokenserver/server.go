@@ -33,11 +33,24 @@ type Observer interface {
 	Stats() observe.Stats
 }
 
+// Lease says what the server serves, and confirms its view to the fence; lease.Keeper is the one.
+type Lease interface {
+	// Start blocks until the context ends, and then releases the Lease.
+	Start(ctx context.Context) error
+	// Ready returns why the Lease was never written, and nil once it was.
+	Ready() error
+	// Failures is how often it could not be renewed.
+	Failures() uint64
+}
+
 // Parts are what the server answers by.
 type Parts struct {
 	Snapshots     *snapshot.Holder
 	Authenticator grant.Authenticator
 	Observer      Observer
+	// Fence keeps a server that is cut off from signing, and Lease opens it; both may be nil: it is never cut off then.
+	Fence *snapshot.Fence
+	Lease Lease
 	// Background is work beside the requests, until the context ends; may be nil.
 	Background func(ctx context.Context) error
 }
@@ -53,7 +66,7 @@ type server struct {
 }
 
 // Serve runs the server until the context ends, and then stops it in order: not ready, no new connections, requests
-// under way finished, audit log flushed. It returns an error if anything but the context ended it.
+// under way finished, Lease released, audit log flushed. It returns an error if anything but the context ended it.
 func Serve(ctx context.Context, options Options, parts Parts) error {
 	if err := options.Validate(); err != nil {
 		return err
@@ -85,6 +98,9 @@ func (s *server) run(ctx context.Context) error {
 		return errors.Join(err, health.Close(), api.Close())
 	}
 	group.run("observer", func() error { return s.parts.Observer.Start(serving) })
+	if s.parts.Lease != nil {
+		group.run("lease", func() error { return s.parts.Lease.Start(serving) })
+	}
 	if s.parts.Background != nil {
 		group.run("background", func() error { return s.parts.Background(serving) })
 	}
@@ -113,9 +129,10 @@ func (s *server) routes() http.Handler {
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
+			Fence: s.parts.Fence,
 		},
 	}}
-	keys := discovery.JWKS{Snapshots: s.parts.Snapshots, MaxAge: s.options.JWKSMaxAge}
+	keys := discovery.JWKS{Snapshots: s.parts.Snapshots, MaxAge: s.options.JWKSMaxAge, Fence: s.parts.Fence}
 	nothing := func(http.ResponseWriter, *http.Request, *httpx.Exchange) error { return httpx.NotFound() }
 	return httpx.Routes(s.options.PathPrefix, map[string]http.Handler{
 		"/token":       s.endpoint(docker.Name, docker.Methods(), s.whenSynced(token.Handle), docker.WriteError),
@@ -131,7 +148,7 @@ type handler = func(http.ResponseWriter, *http.Request, *httpx.Exchange) error
 func (s *server) whenSynced(handle handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
 		if !s.synced.Load() {
-			if err := s.parts.Observer.Ready(); err != nil {
+			if err := s.seen(); err != nil {
 				return &httpx.Error{
 					Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable",
 					Message: "the server is not ready yet", RetryAfter: time.Second, Cause: err,
@@ -143,6 +160,17 @@ func (s *server) whenSynced(handle handler) handler {
 	}
 }
 
+// seen says what is missing before the first request can be answered; nil once nothing was, then for ever.
+func (s *server) seen() error {
+	if err := s.parts.Observer.Ready(); err != nil {
+		return err
+	}
+	if s.parts.Lease == nil {
+		return nil
+	}
+	return s.parts.Lease.Ready()
+}
+
 func (s *server) endpoint(
 	name string, methods []string,
 	handle handler,
@@ -151,18 +179,6 @@ func (s *server) endpoint(
 	return &httpx.Endpoint{
 		Name: name, Methods: methods, Handle: handle, WriteError: writeError,
 		Recorder: s.metrics, Log: s.options.Log, Now: time.Now,
-	}
-}
-
-// state is what the gauges show.
-func (s *server) state() metrics.State {
-	from, observed := s.parts.Snapshots.Load(), s.parts.Observer.Stats()
-	return metrics.State{
-		BuiltAt: from.BuiltAt, Policies: from.Counts.Policies, Keys: from.Counts.Keys, Providers: from.Counts.Providers,
-		UsableSigningKeys:   from.Counts.UsableSigningKeys,
-		UnusableSigningKeys: from.Counts.SigningKeys - from.Counts.UsableSigningKeys,
-		KeptKeySets:         observed.KeySetsKept,
-		Builds:              observed.Builds, BuildTime: observed.BuildTime, WatchErrors: observed.WatchErrors,
 	}
 }
 

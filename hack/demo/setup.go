@@ -86,7 +86,7 @@ func (d *demo) startTokenwright(ctx context.Context) error {
 		name := fmt.Sprintf("server-%d", i+1)
 		d.servers[i], err = d.startProcess(name, []string{"KUBECONFIG=" + kubeconfig}, binary, "server",
 			"--namespace="+systemNamespace, "--issuer="+d.issuer, "--listen="+backend.address,
-			"--health-listen="+backend.health, "--audit-file="+filepath.Join(d.dir, name+".audit"))
+			"--health-listen="+backend.health, "--pod-name="+name, "--audit-file="+filepath.Join(d.dir, name+".audit"))
 		if err != nil {
 			return err
 		}

@@ -40,7 +40,7 @@ var layers = []layer{
 	{name: "snapshot", packages: []string{"tokenserver/snapshot"}, mayImport: []string{"api", "pure"}},
 	{
 		name:      "below a grant",
-		packages:  []string{"tokenserver/observe", "tokenserver/identity", "tokenserver/issue", "tokenserver/record"},
+		packages:  []string{"tokenserver/observe", "tokenserver/identity", "tokenserver/issue", "tokenserver/lease", "tokenserver/record"},
 		mayImport: []string{"api", "pure", "audit and metrics", "snapshot"},
 	},
 	{

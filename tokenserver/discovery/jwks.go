@@ -28,11 +28,14 @@ type JWKS struct {
 	// MaxAge is how long a verifier may keep the set. The lifecycle of keys counts on it: a key is public for longer
 	// than this before it signs.
 	MaxAge time.Duration
+	// Fence says whether the set is known to be current; nil: it always is.
+	Fence *snapshot.Fence
 }
 
 // Handle has the form of httpx.Endpoint's. Before the first snapshot there is nothing that may be said, least of all
-// that there are no keys: a verifier would keep that.
-func (j *JWKS) Handle(w http.ResponseWriter, r *http.Request, _ *httpx.Exchange) error {
+// that there are no keys: a verifier would keep that. A server that is cut off from the cluster serves the last set that it
+// knows, which is better than none, but tells verifiers not to keep it: it may lack a newer key.
+func (j *JWKS) Handle(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
 	from := j.Snapshots.Load()
 	if from.BuiltAt.IsZero() {
 		return &httpx.Error{
@@ -43,6 +46,9 @@ func (j *JWKS) Handle(w http.ResponseWriter, r *http.Request, _ *httpx.Exchange)
 	header := w.Header()
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", fmt.Sprintf("public, max-age=%d, must-revalidate", int64(j.MaxAge/time.Second)))
+	if j.Fence.Check(x.Start) != nil {
+		header.Set("Cache-Control", "no-store")
+	}
 	header.Set("Access-Control-Allow-Origin", "*")
 	header.Set("ETag", from.JWKSETag)
 	if matches(r.Header.Values("If-None-Match"), from.JWKSETag) {

@@ -28,7 +28,8 @@ const (
 
 // The errors of Registry.
 var (
-	// ErrNoKey says that nothing can be signed for the audience at present.
+	// ErrNoKey says that nothing can be signed for the audience at present. If the server is cut off from the cluster the
+	// error wraps snapshot.ErrStale, too.
 	ErrNoKey = errors.New("no usable signing key")
 	// ErrTooLarge says that the token would be longer than MaxToken.
 	ErrTooLarge = errors.New("the token would be too long")
@@ -36,7 +37,7 @@ var (
 	ErrAudit = errors.New("the token could not be recorded")
 )
 
-// Issuer makes tokens. All fields but Explain are required.
+// Issuer makes tokens. All fields but Explain and Fence are required.
 type Issuer struct {
 	// Name is the iss of every token.
 	Name    string
@@ -46,6 +47,8 @@ type Issuer struct {
 	Random io.Reader
 	// Explain puts the policies behind each grant into the audit record.
 	Explain bool
+	// Fence says whether the view of the cluster is young enough to sign by; nil: always.
+	Fence *snapshot.Fence
 }
 
 // Request is one ask for a registry token, by a caller who has been proved.
@@ -78,7 +81,7 @@ type Token struct {
 // Registry issues a token of the Docker token protocol. Its claims are the part of what was asked that the policies
 // grant, which may be nothing: that is a token too, and how a client learns that a login is right.
 func (i *Issuer) Registry(ctx context.Context, request *Request) (Token, error) {
-	lifetime, err := usable(request.Audience, request.Time)
+	lifetime, err := i.usable(request.Audience, request.Time)
 	if err != nil {
 		return Token{}, err
 	}
@@ -95,8 +98,14 @@ func (i *Issuer) Registry(ctx context.Context, request *Request) (Token, error) 
 }
 
 // usable returns how long a token may live if the audience's key may sign now. A replica that nobody tells about a
-// rotation stops by itself.
-func usable(audience *snapshot.Audience, now time.Time) (time.Duration, error) {
+// rotation stops by itself, and one that is cut off before that.
+//
+// The time is that of the request, from which the token's life counts as well: one that was slow to be signed is not good
+// for longer.
+func (i *Issuer) usable(audience *snapshot.Audience, now time.Time) (time.Duration, error) {
+	if err := i.Fence.Check(now); err != nil {
+		return 0, fmt.Errorf("%w for audience %q: %w", ErrNoKey, audience.Name, err)
+	}
 	signer := audience.Signer
 	if signer == nil {
 		return 0, fmt.Errorf("%w for audience %q: %s", ErrNoKey, audience.Name, audience.Unusable)

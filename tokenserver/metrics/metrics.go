@@ -49,6 +49,12 @@ type State struct {
 	BuildTime time.Duration
 	// WatchErrors is how often a list or watch failed.
 	WatchErrors uint64
+	// ViewAge is how long ago the view of the cluster was last confirmed, if Confirmed; Fenced says that it is too long.
+	ViewAge   time.Duration
+	Confirmed bool
+	Fenced    bool
+	// LeaseFailures is how often the server's Lease could not be renewed.
+	LeaseFailures uint64
 }
 
 // New returns metrics whose gauges read the state, at the time that now returns.

@@ -15,7 +15,8 @@ func TestMetrics(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 1, 0, 0, time.UTC)
 	m := New("v1", func() State {
 		return State{BuiltAt: now.Add(-time.Minute), Policies: 7, Keys: 2, Providers: 1, UsableSigningKeys: 3, UnusableSigningKeys: 1,
-			KeptKeySets: 1, Builds: 5, BuildTime: 250 * time.Millisecond, WatchErrors: 2}
+			KeptKeySets: 1, Builds: 5, BuildTime: 250 * time.Millisecond, WatchErrors: 2,
+			ViewAge: 90 * time.Second, Confirmed: true, Fenced: true, LeaseFailures: 4}
 	}, func() time.Time { return now })
 	m.Request("token", "anonymous", 200, time.Millisecond)
 	m.Request("token", "none", 413, time.Millisecond)
@@ -29,9 +30,11 @@ func TestMetrics(t *testing.T) {
 tokenwright_server_audit_dropped_total 1
 tokenwright_server_audit_failures_total 1
 tokenwright_server_authentications_total{method="none",result="ok"} 1
+tokenwright_server_fenced 1
 tokenwright_server_identity_providers 1
 tokenwright_server_kept_key_sets 1
 tokenwright_server_keys 2
+tokenwright_server_lease_renewal_failures_total 4
 tokenwright_server_panics_total{endpoint="token"} 1
 tokenwright_server_policies 7
 tokenwright_server_requests_total{code="200",endpoint="token",grant="anonymous"} 1
@@ -42,6 +45,7 @@ tokenwright_server_snapshot_age_seconds 60
 tokenwright_server_snapshot_build_seconds 0.25
 tokenwright_server_snapshots_built_total 5
 tokenwright_server_tokens_issued_total{audience="registry.example.com",grant="anonymous"} 1
+tokenwright_server_view_age_seconds 90
 tokenwright_server_watch_errors_total 2
 `
 	if diff := cmp.Diff(strings.TrimPrefix(want, "\n"), scrape(t, m)); diff != "" {
@@ -51,7 +55,7 @@ tokenwright_server_watch_errors_total 2
 
 func TestASnapshotThatWasNeverBuiltHasNoAge(t *testing.T) {
 	m := New("v1", func() State { return State{} }, time.Now)
-	if got := scrape(t, m); strings.Contains(got, "snapshot_age") {
+	if got := scrape(t, m); strings.Contains(got, "_age_seconds") {
 		t.Errorf("an age of 50 years raises every alert:\n%s", got)
 	}
 }

@@ -23,6 +23,10 @@ var (
 	buildsDesc    = describe("snapshots_built_total", "Snapshots built.")
 	buildTimeDesc = describe("snapshot_build_seconds", "How long the last snapshot took to build.")
 	watchDesc     = describe("watch_errors_total", "Lists and watches that failed.")
+	viewDesc      = describe("view_age_seconds",
+		"Seconds since what the server sees of the cluster was last confirmed to be current. At --max-staleness it stops to sign.")
+	fencedDesc = describe("fenced", "1 if the server does not sign because its view of the cluster is too old, 0 if not.")
+	leaseDesc  = describe("lease_renewal_failures_total", "Attempts to renew the server's Lease that failed.")
 )
 
 func describe(name, help string, labels ...string) *prometheus.Desc {
@@ -33,6 +37,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		ageDesc, policiesDesc, keysDesc, providersDesc, signingDesc, keptDesc, buildsDesc, buildTimeDesc, watchDesc,
+		viewDesc, fencedDesc, leaseDesc,
 	} {
 		out <- desc
 	}
@@ -56,4 +61,13 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	send(buildsDesc, prometheus.CounterValue, float64(state.Builds))
 	send(buildTimeDesc, prometheus.GaugeValue, state.BuildTime.Seconds())
 	send(watchDesc, prometheus.CounterValue, float64(state.WatchErrors))
+	if state.Confirmed {
+		send(viewDesc, prometheus.GaugeValue, state.ViewAge.Seconds())
+	}
+	fenced := 0.0
+	if state.Fenced {
+		fenced = 1
+	}
+	send(fencedDesc, prometheus.GaugeValue, fenced)
+	send(leaseDesc, prometheus.CounterValue, float64(state.LeaseFailures))
 }

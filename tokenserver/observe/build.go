@@ -24,7 +24,9 @@ type builder struct {
 	index      *policy.Index
 	namespaces *snapshot.Namespaces
 	keys       *keySets
-	providers  *providers
+	// keyVersions is never changed, only replaced.
+	keyVersions keyVersions
+	providers   *providers
 }
 
 func newBuilder(o Options, reader client.Reader) *builder {
@@ -112,6 +114,12 @@ func (b *builder) readKeys(ctx context.Context, secrets map[string]*corev1.Secre
 		return err
 	}
 	b.keys.update(list.Items, secrets)
+	b.keyVersions = keyVersions{}
+	for _, secret := range secrets {
+		if _, ok := secret.Labels[v1alpha1.LabelSigningKey]; ok {
+			b.keyVersions.add(secret)
+		}
+	}
 	return nil
 }
 

@@ -76,11 +76,10 @@ func (s *keySet) read(object *v1alpha1.SigningKey, secret *corev1.Secret) {
 			keyring.SecretName(object.Name), v1alpha1.LabelWatch)
 		return
 	}
-	version := string(secret.UID) + "/" + secret.ResourceVersion
-	if s.version == version {
+	if s.version == version(secret) {
 		return
 	}
-	s.version = version
+	s.version = version(secret)
 	if err := keyring.OwnedBy(object, secret, string(secret.Type)); err != nil {
 		s.fault = err.Error()
 		return

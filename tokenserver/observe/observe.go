@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -35,6 +36,9 @@ type Options struct {
 	Pause time.Duration
 	// KeyPatience is how long Ready waits for a key set that the manager says it has made; 0: 30 s.
 	KeyPatience time.Duration
+	// MaxStaleness is the age from which the view may not be signed by. Watches are kept short enough for it, and Fresh
+	// goes by it. 0: there is none.
+	MaxStaleness time.Duration
 }
 
 // Observer turns the objects of a cluster into snapshots.
@@ -43,6 +47,8 @@ type Observer struct {
 	cache   cache.Cache
 	changes *changes
 	builder *builder
+	hearing *hearing
+	secrets metadata.Getter
 
 	synced      atomic.Pointer[[]registration]
 	latched     atomic.Bool
@@ -50,6 +56,8 @@ type Observer struct {
 	stats       atomic.Pointer[Stats]
 	watchErrors atomic.Uint64
 	away        atomic.Bool
+	// keysSeen is what the current snapshot was made of.
+	keysSeen atomic.Pointer[keyVersions]
 }
 
 // Stats are for metrics.
@@ -83,13 +91,16 @@ func New(o Options) (*Observer, error) {
 	if o.KeyPatience <= 0 {
 		o.KeyPatience = 30 * time.Second
 	}
-	observer := &Observer{options: o, changes: newChanges()}
+	observer := &Observer{options: o, changes: newChanges(), hearing: newHearing(o.MaxStaleness)}
 	c, err := newCache(observer.config(), o.Namespace, observer.watchFailed)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
 	observer.cache = c
 	observer.builder = newBuilder(o, c)
+	if observer.secrets, err = newSecrets(o.Config); err != nil {
+		return nil, fmt.Errorf("make a client for Secrets: %w", err)
+	}
 	return observer, nil
 }
 
@@ -145,7 +156,7 @@ func (o *Observer) config() *rest.Config {
 	config := rest.CopyConfig(o.options.Config)
 	config.QPS = -1 // a handful of lists and watches need no limit
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return &patient{next: next, away: &o.away,
+		return &patient{next: &listener{next: next, hearing: o.hearing}, away: &o.away,
 			lost: func(err error) {
 				o.watchErrors.Add(1)
 				o.options.Log.Error(err, "Lost the API server, the last view stays")

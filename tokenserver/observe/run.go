@@ -64,7 +64,9 @@ func (o *Observer) build(ctx context.Context) time.Duration {
 		return longestPause
 	}
 	s := o.builder.compose(began)
+	seen := o.builder.keyVersions
 	o.options.Holder.Store(s)
+	o.keysSeen.Store(&seen)
 	took := time.Since(began)
 	last := Stats{LastBuild: began.Add(took), BuildTime: took, KeySetsKept: o.builder.keys.kept(), Builds: 1}
 	if before := o.stats.Load(); before != nil {

@@ -101,7 +101,7 @@ func (b *Builder) addKeys(s *Snapshot, in Input) {
 	}
 	b.end()
 	s.Counts.SigningKeys = len(keys)
-	s.JWKS, s.JWKSETag, s.Counts.Keys = encodeJWKS(rings)
+	s.addPublic(rings)
 }
 
 // audience is what all audiences of one SigningKey have in common.
@@ -138,14 +138,32 @@ func (b *Builder) audience(k Keys) Audience {
 // defaultLifetime is the schema's default, for objects that did not pass through it.
 const defaultLifetime v1alpha1.Duration = "15m"
 
-// encodeJWKS returns the document, its entity tag, and the number of keys.
-func encodeJWKS(rings []keyring.Ring) (document []byte, etag string, keys int) {
+// addPublic adds the JWKS and what it says.
+func (s *Snapshot) addPublic(rings []keyring.Ring) {
 	set := keyring.JWKS(rings...)
 	document, err := json.Marshal(set)
 	if err != nil {
 		// Only a key of an unknown kind cannot be encoded; a ring holds none, because it would not have been decoded.
 		document = []byte(`{"keys":[]}`)
+	} else {
+		s.Serves = serves(rings)
 	}
 	sum := sha256.Sum256(document)
-	return document, `"` + base64.RawURLEncoding.EncodeToString(sum[:]) + `"`, len(set.Keys)
+	s.JWKS, s.JWKSETag = document, `"`+base64.RawURLEncoding.EncodeToString(sum[:])+`"`
+	s.Counts.Keys = len(set.Keys)
+}
+
+// serves returns the thumbprints of the keys that are or will be used, sorted. All of them are in the JWKS.
+func serves(rings []keyring.Ring) []string {
+	var thumbprints []string
+	for _, ring := range rings {
+		for _, key := range ring.Keys {
+			switch key.State {
+			case v1alpha1.KeyPending, v1alpha1.KeyPublished, v1alpha1.KeyActive:
+				thumbprints = append(thumbprints, key.Thumbprint)
+			}
+		}
+	}
+	slices.Sort(thumbprints)
+	return slices.Compact(thumbprints)
 }

@@ -4,6 +4,7 @@
 package snapshot
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,8 @@ type Snapshot struct {
 	// JWKS is the JSON Web Key Set (RFC 7517) with every public key, and JWKSETag its strong entity tag, with quotes.
 	JWKS     []byte
 	JWKSETag string
+	// Serves are the thumbprints of the keys in JWKS that are or will be used: those that are Pending, Published or Active.
+	Serves []string
 	// BuiltAt is when the snapshot was composed; zero for the empty one that is there before the first.
 	BuiltAt time.Time
 	// Counts are for metrics.
@@ -60,6 +63,9 @@ type Audience struct {
 // Holder holds the current snapshot. The zero value holds an empty one, which denies all.
 type Holder struct {
 	current atomic.Pointer[Snapshot]
+
+	mu      sync.Mutex
+	waiting []chan<- struct{}
 }
 
 // Load returns the current snapshot, never nil. A request calls it once.
@@ -72,4 +78,23 @@ func (h *Holder) Load() *Snapshot {
 }
 
 // Store makes the snapshot the current one.
-func (h *Holder) Store(s *Snapshot) { h.current.Store(s) }
+func (h *Holder) Store(s *Snapshot) {
+	h.current.Store(s)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.waiting {
+		select {
+		case c <- struct{}{}:
+		default: // whoever finds it full will look anyway
+		}
+	}
+}
+
+// Stored returns a channel that gets a value after each Store, or one for several. It is kept as long as the Holder.
+func (h *Holder) Stored() <-chan struct{} {
+	c := make(chan struct{}, 1)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting = append(h.waiting, c)
+	return c
+}
