@@ -4,6 +4,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 func TestValuesBecomeFlags(t *testing.T) {
@@ -39,9 +42,9 @@ func TestValuesBecomeFlags(t *testing.T) {
 		},
 		"timing that a server goes by": {
 			reason:     "verifiers cache as long as the manager counts on",
-			args:       []string{"--set=keys.jwksMaxAge=77s,server.shutdownTimeout=78s"},
+			args:       []string{"--set=keys.jwksMaxAge=77s,keys.maxStaleness=79s,server.shutdownTimeout=78s"},
 			deployment: server,
-			want:       []string{"--jwks-max-age=77s", "--shutdown-timeout=78s"},
+			want:       []string{"--jwks-max-age=77s", "--max-staleness=79s", "--shutdown-timeout=78s"},
 		},
 		"timing that the manager goes by": {
 			reason:     "keys are retired by it",
@@ -82,6 +85,54 @@ func TestPodsMayTakeTheShutdownTimeoutToEnd(t *testing.T) {
 			pod := podOf(t, find(t, render(t, issuer, "--set=server.shutdownTimeout="+timeout), "Deployment", server))
 			if got := *pod.Spec.TerminationGracePeriodSeconds; got != want {
 				t.Errorf("the pod may take %d s to end, expected %d s: 5 to leave the endpoints and 10 to spare", got, want)
+			}
+		})
+	}
+}
+
+// A server must have stopped to sign when the manager takes the last key that it could have signed with out of the JWKS.
+func TestBothProcessesAreToldTheSame(t *testing.T) {
+	told := func(t *testing.T, objects []*unstructured.Unstructured, flag string) {
+		t.Helper()
+		values := map[string]string{}
+		for _, deployment := range []string{server, manager} {
+			args := podOf(t, find(t, objects, "Deployment", deployment)).Spec.Containers[0].Args
+			for _, arg := range args {
+				if value, ok := strings.CutPrefix(arg, "--"+flag+"="); ok {
+					values[deployment] = value
+				}
+			}
+		}
+		if values[server] == "" || values[server] != values[manager] {
+			t.Errorf("--%s must be given to both and be the same: %v", flag, values)
+		}
+	}
+	objects := map[string][]*unstructured.Unstructured{
+		"the chart by default": render(t, issuer),
+		"the chart if told so": render(t, issuer, "--set=keys.maxStaleness=78s,keys.jwksMaxAge=77s"),
+		"config/default":       kustomize(t, "default"),
+	}
+	for name, rendered := range objects {
+		for _, flag := range []string{"max-staleness", "jwks-max-age", "namespace"} {
+			t.Run(name+" "+flag, func(t *testing.T) { told(t, rendered, flag) })
+		}
+	}
+}
+
+// By its pod a replica names its Lease, and says to whom the Lease belongs. The names of the variables are the server's.
+func TestAReplicaKnowsItsPod(t *testing.T) {
+	objects := map[string][]*unstructured.Unstructured{"the chart": render(t, issuer), "config/default": kustomize(t, "default")}
+	for name, rendered := range objects {
+		t.Run(name, func(t *testing.T) {
+			got := map[string]string{}
+			for _, variable := range podOf(t, find(t, rendered, "Deployment", server)).Spec.Containers[0].Env {
+				if variable.ValueFrom != nil && variable.ValueFrom.FieldRef != nil {
+					got[variable.Name] = variable.ValueFrom.FieldRef.FieldPath
+				}
+			}
+			want := map[string]string{"POD_NAME": "metadata.name", "POD_UID": "metadata.uid"}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
 	}
