@@ -25,4 +25,6 @@ cp config/rbac/server/role.yaml "$files/rbac/server.yaml"
 for role in viewer editor platform_viewer platform_admin; do
   cp "config/rbac/roles/$role.yaml" "$files/rbac/$role.yaml"
 done
-cp config/admission/accesspolicies.yaml config/admission/system_kinds.yaml "$files/admission/"
+for policy in accesspolicies server_leases system_kinds; do
+  cp "config/admission/$policy.yaml" "$files/admission/$policy.yaml"
+done

@@ -11,10 +11,12 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -98,8 +100,8 @@ func install(ctx context.Context, t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(objects) != 4 {
-		t.Fatalf("rendered %d objects, expected two policies with their bindings", len(objects))
+	if len(objects) != 6 {
+		t.Fatalf("rendered %d objects, expected three policies with their bindings", len(objects))
 	}
 	for _, o := range objects {
 		if err := plane.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership); err != nil {
@@ -110,6 +112,7 @@ func install(ctx context.Context, t *testing.T) {
 		"AccessPolicy":     func() error { return tryPolicy(ctx, policy("team-a", v1alpha1.TypeRepository, "team-b/x")) },
 		"SigningKey":       func() error { return trySigningKey(ctx, "team-a") },
 		"IdentityProvider": func() error { return tryIdentityProvider(ctx, "team-a") },
+		"Lease":            func() error { return tryLeaseAsServer(ctx) },
 	}
 	for kind, try := range outside {
 		if err := eventually(ctx, func() error { return refused(try()) }); err != nil {
@@ -156,6 +159,20 @@ func tryIdentityProvider(ctx context.Context, namespace string) error {
 	p := &v1alpha1.IdentityProvider{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, GenerateName: "case-"}}
 	p.Spec.Kubernetes = &v1alpha1.KubernetesProvider{Audiences: []v1alpha1.Audience{"tokenwright"}}
 	return plane.Client.Create(ctx, p, client.DryRunAll)
+}
+
+// tryLeaseAsServer tries to create a Lease that is no server's, as the server, with an administrator's rights.
+func tryLeaseAsServer(ctx context.Context) error {
+	config := rest.CopyConfig(plane.Config)
+	config.Impersonate = rest.ImpersonationConfig{
+		UserName: "system:serviceaccount:" + chart.SystemNamespace + ":tokenwright-server", Groups: []string{"system:masters"},
+	}
+	server, err := client.New(config, client.Options{Scheme: controlplane.Scheme()})
+	if err != nil {
+		return err
+	}
+	l := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: chart.SystemNamespace, GenerateName: "case-"}}
+	return server.Create(ctx, l, client.DryRunAll)
 }
 
 // refused is nil if an admission policy refused.
