@@ -172,6 +172,40 @@ func TestWhatValuesChangeOfTLS(t *testing.T) {
 	})
 }
 
+func TestWhatTheReleaseChangesOfAdmission(t *testing.T) {
+	const (
+		policy = "ValidatingAdmissionPolicy"
+		user   = "{.spec.matchConditions[*].expression}"
+		where  = `{.spec.matchConstraints.namespaceSelector.matchLabels.kubernetes\.io/metadata\.name}`
+		prefix = "{.spec.validations[0].expression}"
+	)
+	checkEffects(t, map[string]effectCase{
+		"a server's Leases by default": {
+			reason: "the server's ServiceAccount, where it has rights",
+			want: []effect{
+				{policy, "tokenwright-server-leases", user, `["request.userInfo.username == 'system:serviceaccount:tokenwright-system:tokenwright-server'"]`},
+				{policy, "tokenwright-server-leases", where, `["tokenwright-system"]`},
+			},
+		},
+		"a release of another name in another namespace": {
+			reason: "the ServiceAccount has another name; that of a Lease begins as before, because the code says so",
+			args:   []string{"--set=fullnameOverride=tokens", "--namespace=auth"},
+			want: []effect{
+				{policy, "tokens-server-leases", user, `["request.userInfo.username == 'system:serviceaccount:auth:tokens-server'"]`},
+				{policy, "tokens-server-leases", where, `["auth"]`},
+				{policy, "tokens-server-leases", prefix, `["variables.name.startsWith('tokenwright-server-')"]`},
+				{policy + "Binding", "tokens-server-leases", "{.spec.policyName}", `["tokens-server-leases"]`},
+				{"Deployment", "tokens-server", "{.spec.template.spec.serviceAccountName}", `["tokens-server"]`},
+			},
+		},
+		"no admission policies": {
+			reason: "the platform may have its own",
+			args:   []string{"--set=admission.enabled=false"},
+			want:   []effect{{policy, "tokenwright-server-leases", "{.spec}", `[]`}},
+		},
+	})
+}
+
 func TestWhatValuesChangeOfPods(t *testing.T) {
 	const (
 		digest = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
