@@ -108,7 +108,7 @@ $(REGISTRY): hack/registry/go.mod hack/registry/go.sum
 	@touch $@
 
 .PHONY: test-tools
-test-tools: $(TOOLS)/helm $(TOOLS)/controller-gen
+test-tools: $(TOOLS)/helm $(TOOLS)/controller-gen $(TOOLS)/promtool
 
 TOOL_controller-gen := sigs.k8s.io/controller-tools/cmd/controller-gen
 TOOL_golangci-lint := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -119,4 +119,12 @@ $(TOOLS)/%: hack/tools/go.mod hack/tools/go.sum
 	@echo "Building $*, once"
 	@mkdir -p $(TOOLS)
 	@go build -modfile=hack/tools/go.mod -trimpath -ldflags '-s -w' -o $@ $(TOOL_$*)
+	@touch $@
+
+# A module of its own: its dependencies are not those of the other tools. Rules need no service discovery.
+$(TOOLS)/promtool: hack/prometheus/go.mod hack/prometheus/go.sum
+	@echo "Building promtool, once"
+	@mkdir -p $(TOOLS)
+	@go build -modfile=hack/prometheus/go.mod -tags remove_all_sd -trimpath -ldflags '-s -w' -o $@ \
+		github.com/prometheus/prometheus/cmd/promtool
 	@touch $@

@@ -17,8 +17,10 @@ fi
 
 # The chart can read files of its own folder only.
 files=charts/tokenwright/files
-rm -rf "$files/crds" "$files/rbac" "$files/admission"
-mkdir -p "$files/crds" "$files/rbac" "$files/admission"
+for folder in crds rbac admission prometheus; do
+  rm -rf "${files:?}/$folder"
+  mkdir -p "$files/$folder"
+done
 cp config/crd/bases/*.yaml "$files/crds/"
 cp config/rbac/manager/role.yaml "$files/rbac/manager.yaml"
 cp config/rbac/server/role.yaml "$files/rbac/server.yaml"
@@ -28,3 +30,4 @@ done
 for policy in accesspolicies server_leases system_kinds; do
   cp "config/admission/$policy.yaml" "$files/admission/$policy.yaml"
 done
+cp config/prometheus/rules.yaml "$files/prometheus/"

@@ -156,6 +156,11 @@ func TestValuesThatCannotWorkAreRefused(t *testing.T) {
 			args:   []string{issuer, "--set=caNamespace.name=" + SystemNamespace},
 			want:   "caNamespace.name must not be the release's namespace",
 		},
+		"An alert to leave out that is none": {
+			reason: "it would go on ringing",
+			args:   []string{issuer, "--set=prometheusRule.enabled=true,prometheusRule.disabled={TokenwrightNoManger}"},
+			want:   "there is no alert TokenwrightNoManger",
+		},
 		"Publishing into the namespace of the authorities": {
 			reason: "nothing else lives there",
 			args:   []string{issuer, "--set=publishNamespaces={" + caNamespace + "}"},

@@ -12,7 +12,7 @@ import (
 
 // config/ and the chart are two ways to the same objects: what one gains the other must gain too.
 func TestConfigMakesWhatTheChartMakes(t *testing.T) {
-	fromChart := normalised(render(t, issuer, "--set=serviceMonitor.enabled=true"))
+	fromChart := normalised(render(t, issuer, "--set=serviceMonitor.enabled=true,prometheusRule.enabled=true"))
 	fromConfig := normalised(append(kustomize(t, "default"), kustomize(t, "prometheus")...))
 	// Helm makes the release's namespace itself (--create-namespace).
 	delete(fromConfig, "Namespace.  "+SystemNamespace)

@@ -21,6 +21,8 @@ var presets = map[string]string{
 	".server.service.type":    `{}`,
 	".serviceMonitor":         `{"serviceMonitor": {"enabled": true}}`,
 	".serviceMonitor.enabled": `{}`,
+	".prometheusRule":         `{"prometheusRule": {"enabled": true}}`,
+	".prometheusRule.enabled": `{}`,
 	".tls.certManager":        `{"tls": {"mode": "CertManager", "certManager": {"issuerRef": {"name": "internal"}}}}`,
 }
 
@@ -55,6 +57,7 @@ var others = map[string]string{
 	".networkPolicy.apiServer.ports":              `[7]`,
 	".networkPolicy.issuers.cidrs":                `["192.0.2.0/24"]`,
 	".networkPolicy.issuers.ports":                `[7]`,
+	".prometheusRule.disabled":                    `["TokenwrightNoManager"]`,
 }
 
 // A value that changes nothing is a promise that is not kept. What it has to change, TestWhatValuesChange says of those

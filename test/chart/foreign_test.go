@@ -75,6 +75,28 @@ type serviceMonitor struct {
 	} `json:"spec"`
 }
 
+// prometheusRule is monitoring.coreos.com/v1 PrometheusRule. What promtool says of the rules is for another test.
+type prometheusRule struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		Groups []struct {
+			Name     string `json:"name"`
+			Interval string `json:"interval"`
+			Rules    []rule `json:"rules"`
+		} `json:"groups"`
+	} `json:"spec"`
+}
+
+type rule struct {
+	Alert         string            `json:"alert"`
+	Expr          string            `json:"expr"`
+	For           string            `json:"for"`
+	KeepFiringFor string            `json:"keep_firing_for"`
+	Labels        map[string]string `json:"labels"`
+	Annotations   map[string]string `json:"annotations"`
+}
+
 // checkForeign says what the owner of the kind would refuse.
 func checkForeign(o *unstructured.Unstructured) error {
 	switch kind := o.GroupVersionKind().String(); kind {
@@ -93,6 +115,9 @@ func checkForeign(o *unstructured.Unstructured) error {
 			return errors.New("selector and endpoints are required")
 		}
 		return nil
+	case "monitoring.coreos.com/v1, Kind=PrometheusRule":
+		var r prometheusRule
+		return runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, &r, true)
 	default:
 		return fmt.Errorf("the fields of %s are not known here", kind)
 	}
@@ -126,14 +151,14 @@ func checkCertificate(c *certificate) error {
 // foreign are the objects of foreign kinds that the chart makes if everything is switched on.
 func foreign(t *testing.T) []*unstructured.Unstructured {
 	t.Helper()
-	objects := render(t, issuer, "--set=tls.mode=CertManager,tls.certManager.issuerRef.name=internal,serviceMonitor.enabled=true")
+	objects := render(t, issuer, "--set=tls.mode=CertManager,tls.certManager.issuerRef.name=internal,serviceMonitor.enabled=true", "--set=prometheusRule.enabled=true")
 	return slices.DeleteFunc(objects, func(o *unstructured.Unstructured) bool { return !slices.Contains(foreignKinds, kindOf(o)) })
 }
 
 func TestForeignObjectsHaveFieldsOfTheirKinds(t *testing.T) {
 	objects := foreign(t)
-	if len(objects) != 3 {
-		t.Errorf("found %d objects, expected a Certificate and two ServiceMonitors", len(objects))
+	if len(objects) != 4 {
+		t.Errorf("found %d objects, expected a Certificate, a PrometheusRule and two ServiceMonitors", len(objects))
 	}
 	for _, o := range objects {
 		if err := checkForeign(o); err != nil {
@@ -188,6 +213,15 @@ func TestFaultsInForeignObjectsAreSeen(t *testing.T) {
 			},
 			want: `unknown field "spec.endpoints[0].portName"`,
 		},
+		"a misspelt annotation": {
+			reason: "nobody would read what to do",
+			kind:   "PrometheusRule",
+			spoil: func(spec map[string]any) {
+				rule := spec["groups"].([]any)[0].(map[string]any)["rules"].([]any)[0].(map[string]any)
+				rule["annotation"] = rule["annotations"]
+			},
+			want: `unknown field "spec.groups[0].rules[0].annotation"`,
+		},
 		"no selector": {
 			reason: "it is required",
 			kind:   "ServiceMonitor",
@@ -198,7 +232,11 @@ func TestFaultsInForeignObjectsAreSeen(t *testing.T) {
 	objects := foreign(t)
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			o := find(t, objects, tc.kind, "tokenwright-server").DeepCopy()
+			name := server
+			if tc.kind == "PrometheusRule" {
+				name = Release // it is of both components
+			}
+			o := find(t, objects, tc.kind, name).DeepCopy()
 			tc.spoil(o.Object["spec"].(map[string]any))
 			if err := checkForeign(o); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%s: the error is %v, expected %q in it", tc.reason, err, tc.want)

@@ -22,7 +22,9 @@ const (
 )
 
 // foreignKinds are kinds of others, which the API server of the tests does not have.
-var foreignKinds = []string{"Certificate.cert-manager.io", "ServiceMonitor.monitoring.coreos.com"}
+var foreignKinds = []string{
+	"Certificate.cert-manager.io", "PrometheusRule.monitoring.coreos.com", "ServiceMonitor.monitoring.coreos.com",
+}
 
 var plane *controlplane.Plane
 
