@@ -22,6 +22,7 @@ const (
 	answers     = `tokenwright_server_requests_total{` + here + `,pod="tokenwright-server-1",endpoint="token",grant="basic",code="200"}`
 	refusals    = `tokenwright_server_requests_total{` + here + `,pod="tokenwright-server-1",endpoint="token",grant="none",code="401"}`
 	failures    = `tokenwright_server_requests_total{` + here + `,pod="tokenwright-server-1",endpoint="token",grant="none",code="503"}`
+	jwksAnswers = `tokenwright_server_requests_total{` + here + `,pod="tokenwright-server-1",endpoint="jwks",grant="none",code="200"}`
 	jwksFailing = `tokenwright_server_requests_total{` + here + `,pod="tokenwright-server-1",endpoint="jwks",grant="none",code="503"}`
 )
 
@@ -83,7 +84,7 @@ func keyAlertCases() map[string]alertCase {
 			want: []fired{{labels: ofKey, summary: "The rotation of SigningKey registry is late by 16m 0s"}},
 		},
 		"a rotation is late by some minutes": {
-			reason: "the API server may have been away", alert: late, at: "25m", series: map[string]string{lateness: "0+60x12 0x30"},
+			reason: "the API server may have been away", alert: late, at: "14m", series: map[string]string{lateness: "0+60x30"},
 		},
 		// Two intervals of an hour, from the activation at 0.
 		"a key has a quarter of its time left": {
@@ -136,8 +137,8 @@ func serverAlertCases() map[string]alertCase {
 			reason: "it will stop to sign", alert: stale, at: "16m", series: map[string]string{viewAge: "0+60x30"},
 			want: []fired{{labels: ofServer, summary: "Server tokenwright-server-1 has not heard from the API server for 16m 0s"}},
 		},
-		"a server hears something each minute": {
-			reason: "that is how it should be", alert: stale, at: "16m", series: map[string]string{viewAge: "60x30"},
+		"a server hears something every five minutes": {
+			reason: "that is often enough", alert: stale, at: "16m", series: map[string]string{viewAge: "300x30"},
 		},
 		"a server is fenced": {
 			reason: "it signs nothing", alert: isFenced, at: "10m", series: map[string]string{fenced: "0x5 1x20"},
@@ -151,7 +152,7 @@ func serverAlertCases() map[string]alertCase {
 			want: []fired{{labels: ofServer, summary: "Server tokenwright-server-1 fails to renew its Lease"}},
 		},
 		"a Lease cannot be renewed for two minutes": {
-			reason: "the API server may restart", alert: lease, at: "25m", series: map[string]string{leaseFails: "0 0 0 1 2 2x40"},
+			reason: "the API server may restart", alert: lease, at: "17m", series: map[string]string{leaseFails: "0 0 0 1 2 2x40"},
 		},
 	}
 }
@@ -175,6 +176,11 @@ func requestAlertCases() map[string]alertCase {
 		},
 		"only the JWKS fails": {
 			reason: "it is another endpoint", alert: errors, at: "20m", series: map[string]string{answers: "0+10x30", jwksFailing: "0+90x30"},
+		},
+		"requests for tokens fail while the JWKS is asked a lot": {
+			reason: "those do not make up for these", alert: errors, at: "20m",
+			series: map[string]string{answers: "0+1x30", failures: "0+1x30", jwksAnswers: "0+900x30"},
+			want:   []fired{{labels: map[string]string{}, summary: "Servers in tokenwright-system answer 50% of the requests for tokens with 5xx"}},
 		},
 		"an audit record is not written": {
 			reason: "a token was not sent", alert: audit, at: "12m", series: map[string]string{auditFails: "0x9 1x20"},

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 
@@ -32,6 +34,9 @@ func Folder() string { return filepath.Join(controlplane.Root(), "charts", "toke
 // Render returns the objects that `helm install` would make with the arguments, such as --set=server.issuer=… or
 // --values=FILE. An error holds what helm said.
 func Render(args ...string) ([]*unstructured.Unstructured, error) {
+	if err := touch(Folder()); err != nil {
+		return nil, err
+	}
 	helm := filepath.Join(controlplane.Root(), "bin", "tools", "helm")
 	args = append([]string{"template", Release, Folder(), "--namespace=" + SystemNamespace, "--kube-version=" + oldestKubernetes}, args...)
 	cmd := exec.Command(helm, args...)
@@ -41,6 +46,18 @@ func Render(args ...string) ([]*unstructured.Unstructured, error) {
 		return nil, fmt.Errorf("%s (built by `make test-tools`): %w: %s", helm, err, stderr.String())
 	}
 	return Objects(stdout.Bytes())
+}
+
+// touch looks at every file of the folder. What another program reads, `go test` does not see: it would go on telling the
+// result of before a file changed.
+func touch(folder string) error {
+	return filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return fmt.Errorf("look at the chart: %w", err)
+		}
+		_, err = os.Stat(path)
+		return err
+	})
 }
 
 // Objects decodes the documents of a manifest.
