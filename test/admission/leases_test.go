@@ -28,7 +28,7 @@ const (
 	prefixMessage    = `must start with "tokenwright-server-", but is "`
 	podMessage       = `of a Lease that the pod "web-1" writes must be "tokenwright-server-web-1", but is "`
 	labelMessage     = "metadata.labels of a Lease that the token server writes must hold tokenwright.dev/server-lease"
-	finalizerMessage = "metadata.finalizers of a Lease that the token server writes must be empty"
+	finalizerMessage = "metadata.finalizers of a Lease must not be added to by the token server"
 )
 
 // lease is a Lease as a server writes it.
@@ -122,9 +122,10 @@ type leaseCase struct {
 func podCases() map[string]leaseCase {
 	const own, others, absent = "tokenwright-server-web-1", "tokenwright-server-web-2", "tokenwright-server-web-3"
 	return map[string]leaseCase{
-		"It renews its Lease":      {reason: "that is its work", try: updating(own, func(l *coordinationv1.Lease) { l.Spec.RenewTime = new(metav1.NowMicro()) })},
+		"It renews its Lease":      {reason: "that is its work, and what others have put on the Lease is theirs", try: updating(own, func(l *coordinationv1.Lease) { l.Spec.RenewTime = new(metav1.NowMicro()) })},
 		"It gives its Lease back":  {reason: "nobody is to wait for it", try: updating(own, func(l *coordinationv1.Lease) { l.Spec.HolderIdentity = nil })},
 		"It patches its own Lease": {reason: "the rule is about names, not about verbs", try: patching(own)},
+		"It lets its Lease go":     {reason: "less is always allowed", try: updating(own, func(l *coordinationv1.Lease) { l.Finalizers = nil })},
 
 		"It takes the manager's lead": {
 			reason: "two managers would write the same keys, or none", try: updating(lock, seize), want: prefixMessage + lock,
@@ -149,7 +150,7 @@ func podCases() map[string]leaseCase {
 		"Its own Lease with another label":      {reason: "it would never be collected", try: creating(labelled(lease(own), map[string]string{"a": "true"})), want: labelMessage},
 		"Its own Lease with another value":      {reason: "the manager looks for the value, too", try: creating(labelled(lease(own), map[string]string{"tokenwright.dev/server-lease": "false"})), want: labelMessage},
 		"It takes the label off":                {reason: "the manager would not wait for it", try: updating(own, func(l *coordinationv1.Lease) { l.Labels = nil }), want: labelMessage},
-		"It puts a finalizer on":                {reason: "it would never be collected", try: updating(own, func(l *coordinationv1.Lease) { l.Finalizers = []string{"example.com/mine"} }), want: finalizerMessage},
+		"It puts a finalizer on":                {reason: "it would never be collected", try: updating(own, func(l *coordinationv1.Lease) { l.Finalizers = append(l.Finalizers, "example.com/mine") }), want: finalizerMessage},
 	}
 }
 
@@ -288,7 +289,9 @@ func prepareLeases(ctx context.Context, t *testing.T) {
 		Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.GroupKind, Name: "system:serviceaccounts"}},
 	}
 	leader := labelled(lease(lock), nil)
-	for _, o := range []client.Object{role, binding, leader, lease("tokenwright-server-web-1"), lease("tokenwright-server-web-2")} {
+	own := lease("tokenwright-server-web-1")
+	own.Finalizers = []string{"example.com/foreign"}
+	for _, o := range []client.Object{role, binding, leader, own, lease("tokenwright-server-web-2")} {
 		create(ctx, t, o)
 	}
 }
