@@ -35,8 +35,9 @@ demo: build control-plane registry $(TOOLS)/helm ## Show the main job on a real 
 	@bin/demo $(if $(KEEP),--keep)
 
 .PHONY: build
-build: ## Build bin/tokenwright.
+build: ## Build bin/tokenwright, and bin/kubectl-tokenwright: the same as a plugin of kubectl.
 	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X github.com/tokenwright/tokenwright/cmd.version=$(VERSION)' -o bin/tokenwright .
+	@ln -sf tokenwright bin/kubectl-tokenwright
 
 .PHONY: image
 image: ## Build the container image (needs a container engine).

@@ -13,11 +13,14 @@ import (
 // Execute runs the command that the arguments name, and returns the exit status: 0 or 1.
 func Execute() int {
 	redirectLibraries()
-	return execute(context.Background(), os.Args[1:], os.Stdout, os.Stderr)
+	return run(context.Background(), invokedAs(newRootCommand(), os.Args[0]), os.Args[1:], os.Stdout, os.Stderr)
 }
 
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRootCommand()
+	return run(ctx, newRootCommand(), args, stdout, stderr)
+}
+
+func run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
@@ -37,6 +40,6 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newManagerCommand(), newServerCommand(), newVersionCommand())
+	root.AddCommand(newManagerCommand(), newServerCommand(), newKeysCommand(), newVersionCommand())
 	return root
 }

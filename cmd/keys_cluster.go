@@ -1,0 +1,132 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+)
+
+// defaultNamespace is where Tokenwright is installed unless somebody chose another namespace.
+const defaultNamespace = "tokenwright-system"
+
+// requestTimeout bounds one request: an API server that does not answer must not hold up an emergency for ever.
+const requestTimeout = 30 * time.Second
+
+// clusterFlags say how a command reaches the cluster, and as whom: kubectl's flags, by their names.
+type clusterFlags struct {
+	kubeconfig string
+	context    string
+	namespace  string
+	as         string
+	asGroups   []string
+}
+
+func (f *clusterFlags) register(cmd *cobra.Command) {
+	flags := cmd.PersistentFlags()
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "file that says how to reach the API server; if empty KUBECONFIG, or ~/.kube/config")
+	flags.StringVar(&f.context, "context", "", "context of the kubeconfig; if empty its current one")
+	flags.StringVarP(&f.namespace, "namespace", "n", defaultNamespace, "namespace of the SigningKeys; the context's is not looked at")
+	flags.StringVar(&f.as, "as", "", "user to impersonate")
+	flags.StringArrayVar(&f.asGroups, "as-group", nil, "group to impersonate, with --as; can be given several times")
+}
+
+// session is one command of one person.
+type session struct {
+	client    client.Client
+	namespace string
+	// program is what the person typed before "keys", and where the flags that lead to the same cluster.
+	program, where string
+	out, errOut    io.Writer
+	now            func() time.Time
+}
+
+// connect returns a session with the cluster. Nothing is sent yet.
+func (f *clusterFlags) connect(cmd *cobra.Command) (*session, error) {
+	config, err := f.config(cmd.ErrOrStderr())
+	if err != nil {
+		return nil, err
+	}
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("register Tokenwright's kinds: %w", err)
+	}
+	// What the libraries log is for those who run a server; what goes wrong here is in the error.
+	useLogger(logr.Discard())
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
+	}
+	return &session{
+		client: c, namespace: f.namespace, program: cmd.Root().CommandPath(), where: f.where(),
+		out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), now: time.Now,
+	}, nil
+}
+
+func (f *clusterFlags) config(warnings io.Writer) (*rest.Config, error) {
+	if f.as == "" && len(f.asGroups) > 0 {
+		return nil, fmt.Errorf("--as-group must be given together with --as")
+	}
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = f.kubeconfig
+	overrides := &clientcmd.ConfigOverrides{CurrentContext: f.context}
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	switch {
+	case clientcmd.IsEmptyConfig(err):
+		return nil, fmt.Errorf("find the API server: there is no kubeconfig: name one with --kubeconfig or in KUBECONFIG")
+	case err != nil:
+		return nil, fmt.Errorf("find the API server: %w", err)
+	}
+	if f.as != "" {
+		// Here and not in the overrides, which do not count where there is no kubeconfig but a pod's ServiceAccount.
+		config.Impersonate = rest.ImpersonationConfig{UserName: f.as, Groups: f.asGroups}
+	}
+	config.Timeout = requestTimeout
+	config.WarningHandler = rest.NewWarningWriter(warnings, rest.WarningWriterOptions{Deduplicate: true})
+	return config, nil
+}
+
+// where repeats the flags that lead to the same SigningKeys.
+func (f *clusterFlags) where() string {
+	flags := ""
+	for _, flag := range []struct{ name, value, otherwise string }{
+		{"kubeconfig", f.kubeconfig, ""}, {"context", f.context, ""}, {"namespace", f.namespace, defaultNamespace},
+	} {
+		if flag.value != flag.otherwise {
+			flags += " --" + flag.name + "=" + flag.value
+		}
+	}
+	return flags
+}
+
+// command is what to type next, with the same flags.
+func (s *session) command(args ...string) string {
+	return s.program + " keys " + strings.Join(args, " ") + s.where
+}
+
+// say tells what happened.
+func (s *session) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format+"\n", args...) }
+
+// warn tells what else a person should know, where it does not get between what a script reads.
+func (s *session) warn(format string, args ...any) {
+	_, _ = fmt.Fprintf(s.errOut, "warning: "+format+"\n", args...)
+}
+
+// get returns the SigningKey, or an error that says what to do.
+func (s *session) get(ctx context.Context, name string) (*v1alpha1.SigningKey, error) {
+	key := &v1alpha1.SigningKey{}
+	if err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, key); err != nil {
+		return nil, s.explain(ctx, "get", name, err)
+	}
+	return key, nil
+}
