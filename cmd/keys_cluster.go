@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -63,7 +64,11 @@ func (f *clusterFlags) connect(cmd *cobra.Command) (*session, error) {
 	}
 	// What the libraries log is for those who run a server; what goes wrong here is in the error.
 	useLogger(logr.Discard())
-	c, err := client.New(config, client.Options{Scheme: scheme})
+	// The mapping is known: to ask the API server for it would cost two requests, and hide its answers to the others.
+	mapper := meta.NewDefaultRESTMapper(nil)
+	mapper.AddSpecific(v1alpha1.GroupVersion.WithKind("SigningKey"), v1alpha1.GroupVersion.WithResource("signingkeys"),
+		v1alpha1.GroupVersion.WithResource("signingkey"), meta.RESTScopeNamespace)
+	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
 	if err != nil {
 		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
 	}
@@ -92,6 +97,7 @@ func (f *clusterFlags) config(warnings io.Writer) (*rest.Config, error) {
 		config.Impersonate = rest.ImpersonationConfig{UserName: f.as, Groups: f.asGroups}
 	}
 	config.Timeout = requestTimeout
+	config.QPS = -1 // as in restConfig
 	config.WarningHandler = rest.NewWarningWriter(warnings, rest.WarningWriterOptions{Deduplicate: true})
 	return config, nil
 }

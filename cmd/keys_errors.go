@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -21,7 +21,7 @@ var roles = map[string]string{
 // explain says what to do about an answer of the API server. The name is empty where the verb is list.
 func (s *session) explain(ctx context.Context, verb, name string, err error) error {
 	switch {
-	case meta.IsNoMatchError(err):
+	case apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse):
 		return fmt.Errorf("this cluster does not know SigningKeys: install Tokenwright in it, or name another with --context: %w", err)
 	case apierrors.IsNotFound(err) && name != "":
 		return s.noSuchKey(ctx, name)

@@ -80,13 +80,14 @@ func (s *session) revoke(ctx context.Context, name string, ids []string, f revok
 	}
 	var failure error
 	if f.wait {
-		what := "the revocation, and that another key signs,"
-		now, err := s.await(ctx, name, f.timeout, what, func(now *v1alpha1.SigningKey) (bool, error) { return replaced(key, now, r), nil })
-		if err == nil && now.Status.ActiveKeyID != "" {
-			s.say("%s", successor(now.Status.ActiveKeyID, key.Status.ActiveKeyID))
-		}
-		if err != nil {
+		now, err := s.await(ctx, name, f.timeout, "the replacement of the keys", func(now *v1alpha1.SigningKey) (bool, error) {
+			return replaced(key, now, r), nil
+		})
+		switch {
+		case err != nil:
 			failure = fmt.Errorf("spec.revokedKeyIDs is written, but %w", err)
+		case now.Status.ActiveKeyID != "":
+			s.say("%s", successor(now.Status.ActiveKeyID, key.Status.ActiveKeyID))
 		}
 	}
 	s.tellReach(key, r)

@@ -23,7 +23,7 @@ func (s *session) await(
 	var last *v1alpha1.SigningKey
 	var trouble error
 	err := wait.PollUntilContextTimeout(ctx, pollEvery, timeout, true, func(ctx context.Context) (bool, error) {
-		key := &v1alpha1.SigningKey{}
+		key, begun := &v1alpha1.SigningKey{}, time.Now()
 		err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, key)
 		switch {
 		case err == nil:
@@ -32,7 +32,10 @@ func (s *session) await(
 		case apierrors.IsNotFound(err), apierrors.IsForbidden(err), apierrors.IsUnauthorized(err):
 			return false, s.explain(ctx, "get", name, err)
 		}
-		trouble = err // an API server that is away for a moment
+		// The API server is away, perhaps for a moment. A request that our own timeout cut off at its start says nothing.
+		if end, _ := ctx.Deadline(); begun.Add(pollEvery).Before(end) {
+			trouble = err
+		}
 		return false, nil
 	})
 	switch {
@@ -41,7 +44,7 @@ func (s *session) await(
 	case !wait.Interrupted(err):
 		return last, err
 	case trouble != nil || last == nil:
-		return last, fmt.Errorf("it is not known whether %s: the API server did not answer within %s: %w", what, timeout, trouble)
+		return last, fmt.Errorf("%s is not known to have come about: the API server did not answer within %s: %w", what, timeout, trouble)
 	}
 	return last, fmt.Errorf("%s did not come about within %s: %s", what, timeout, standing(last))
 }
