@@ -95,6 +95,9 @@ func (b *keysBench) refusesToActivate(t *testing.T) {
 			`key "t-retired" of SigningKey "by-hand" is Retired and will never sign again; its standby is "standby"`,
 		},
 		"a revoked key": {
+			"", []string{"by-hand", "old"}, `key "old" of SigningKey "by-hand" is Revoked and will never sign again; its standby is "standby"`,
+		},
+		"an unknown key where no standby is made": {
 			"", []string{"only", "x"}, `SigningKey "only" has no key "x"; its standby is not made yet`,
 		},
 		"a key that is not public": {
@@ -125,7 +128,7 @@ func (b *keysBench) activatesLater(t *testing.T) {
 	}
 	got := b.keys(t, "activate", "young", standby.KeyID)
 	first := fmt.Sprintf("Key %q will sign from %s (in 3h", standby.KeyID, published.Add(3*time.Hour+time.Minute).Format(time.RFC3339))
-	if last := ") on: 3h0m0s and a minute after it was published.\n"; got.Status != 0 || !strings.HasPrefix(got.Stdout, first) || !strings.HasSuffix(got.Stdout, last) {
+	if last := ") on: 3h and a minute after it was published.\n"; got.Status != 0 || !strings.HasPrefix(got.Stdout, first) || !strings.HasSuffix(got.Stdout, last) {
 		t.Errorf("want %q and %q, got %+v", first, last, got)
 	}
 	b.read(t, key)
