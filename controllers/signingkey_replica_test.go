@@ -1,0 +1,153 @@
+package controllers
+
+import (
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/keyring"
+	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
+)
+
+// replica is one server. What it serves and signs with is decided by the real snapshot.Builder; what it remembers of key
+// sets is what package observe's keySets remembers: the last good set, the key that signed until a lost set has another,
+// and what was revoked.
+type replica struct {
+	// offset is by how much its clock is ahead.
+	offset time.Duration
+	// lag is how far its view is behind; away says that it sees nothing at all.
+	lag  time.Duration
+	away bool
+	// synced is until when its view is known to be right, by the true time.
+	synced time.Time
+
+	key     *v1alpha1.SigningKey
+	ring    keyring.Ring
+	known   bool
+	seen    string
+	revoked map[string]bool
+	builder snapshot.Builder
+	view    *snapshot.Snapshot
+	jwks    []string
+}
+
+// look takes in what the API server held at that moment.
+func (r *replica) look(s *state, synced time.Time) {
+	r.synced = synced
+	if s.key == nil {
+		return
+	}
+	version := s.key.ResourceVersion
+	if s.secret != nil {
+		version += "/" + string(s.secret.UID) + "/" + s.secret.ResourceVersion
+	}
+	if r.seen == version {
+		return
+	}
+	r.seen, r.key = version, s.key
+	if s.fault == nil {
+		r.ring, r.known = r.bridge(s.ring), true
+	}
+	if r.revoked == nil {
+		r.revoked = map[string]bool{}
+	}
+	for _, k := range r.ring.Keys {
+		if k.State == v1alpha1.KeyRevoked {
+			r.revoked[k.Thumbprint] = true
+		}
+	}
+	ring := r.ring
+	ring.Keys = slices.DeleteFunc(slices.Clone(ring.Keys), func(k keyring.Key) bool { return r.revoked[k.Thumbprint] })
+	r.view = r.builder.Build(snapshot.Input{Keys: []snapshot.Keys{{Object: r.key, Ring: ring, Known: r.known}}, At: synced})
+	r.jwks = thumbprintsIn(string(r.view.JWKS))
+}
+
+// bridge is that of package observe.
+func (r *replica) bridge(next keyring.Ring) keyring.Ring {
+	held, signs := r.ring.Active()
+	if _, replaced := next.Active(); replaced || !signs || held.Private == nil {
+		return next
+	}
+	lost := slices.IndexFunc(next.Keys, func(k keyring.Key) bool {
+		return k.Thumbprint == held.Thumbprint && k.State == v1alpha1.KeyRetired
+	})
+	if lost >= 0 {
+		next.Keys = slices.Clone(next.Keys)
+		next.Keys[lost] = held
+	}
+	return next
+}
+
+// fresh says whether the view is younger than L.
+func (r *replica) fresh(now time.Time, l time.Duration) bool {
+	return r.view != nil && now.Sub(r.synced) <= l
+}
+
+// minted is one token.
+type minted struct {
+	key     keyring.Key
+	expires time.Time // by the clock of the one who signed it
+	chained bool
+}
+
+// mint signs a token, or says why not. It is issue.usable and what follows it.
+func (r *replica) mint(now time.Time, l time.Duration) (minted, bool) {
+	if !r.fresh(now, l) {
+		return minted{}, false
+	}
+	audience := r.view.Audiences[string(r.key.Spec.Audiences[0])]
+	if audience == nil || audience.Signer == nil {
+		return minted{}, false
+	}
+	local := now.Add(r.offset)
+	if until := audience.Signer.SignUntil(); !until.IsZero() && !local.Before(until) {
+		return minted{}, false
+	}
+	lifetime := min(audience.TokenLifetime, audience.Signer.LongestLifetime()).Truncate(time.Second)
+	active, ok := r.ring.Active()
+	if !ok || active.KeyID != audience.Signer.KeyID() || lifetime < time.Minute {
+		return minted{}, false
+	}
+	return minted{key: active, expires: local.Truncate(time.Second).Add(lifetime), chained: r.key.Spec.KeyIdentification != v1alpha1.KeyID}, true
+}
+
+// verifier reads the JWKS of one server and believes it for as long as it was told.
+type verifier struct {
+	from    int
+	jwks    []string
+	fetched time.Time
+}
+
+// parsedJWKS remembers what was parsed: the same document is looked at many times. Only one test at a time uses it.
+type jwksCache map[string][]string
+
+func (c jwksCache) thumbprints(text string) []string {
+	if known, ok := c[text]; ok {
+		return known
+	}
+	c[text] = thumbprintsIn(text)
+	return c[text]
+}
+
+// thumbprintsIn returns the RFC 7638 thumbprints of a JWKS, computed from the keys themselves; nil if it is none.
+func thumbprintsIn(text string) []string {
+	var set jose.JSONWebKeySet
+	if json.Unmarshal([]byte(text), &set) != nil {
+		return nil
+	}
+	out := []string{}
+	for _, k := range set.Keys {
+		if !k.IsPublic() {
+			return nil
+		}
+		thumbprint, err := keyring.Thumbprint(k.Key)
+		if err != nil {
+			return nil
+		}
+		out = append(out, thumbprint)
+	}
+	return out
+}
