@@ -57,6 +57,8 @@ type injector struct {
 	// faults are by the number of the call, from 1.
 	faults map[int]fault
 	calls  []call
+	// strike chooses faults in another way than by number.
+	strike func(call) fault
 	// wrote is called after each write that was carried out.
 	wrote func()
 	// overtake lets another manager work.
@@ -77,6 +79,9 @@ func (i *injector) do(c call, carryOut func() error) error {
 		return fmt.Errorf("%s: %w", c, context.DeadlineExceeded)
 	}
 	kind := i.faults[len(i.calls)]
+	if kind == "" && i.strike != nil {
+		kind = i.strike(c)
+	}
 	if kind != "" {
 		i.struck++
 	}

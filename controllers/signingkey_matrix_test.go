@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -34,6 +35,9 @@ func TestEveryFaultAtEveryCall(t *testing.T) {
 			runs := 0
 			for n := range calls {
 				for _, kind := range faultsOf(calls[n]) {
+					if slices.Contains(c.not, kind) {
+						continue
+					}
 					w := from(t, begin)
 					got := c.play(w, map[int]fault{n + 1: kind})
 					if diff := cmp.Diff(want, got); diff != "" {

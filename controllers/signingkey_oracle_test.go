@@ -23,7 +23,8 @@ type oracle struct {
 	keys map[string]*keyLife
 	// ring is the last one that could be read.
 	ring keyring.Ring
-	// lost says that the Secret was away since; touched, that somebody else wrote it (restored, edited) since.
+	// lost says that the Secret was away since; touched, that somebody else wrote it (restored, edited) since the manager
+	// was last at rest.
 	lost, touched bool
 	// mapTouched says that somebody else wrote or deleted the home ConfigMap since the manager was last at rest.
 	mapTouched bool
@@ -49,6 +50,8 @@ type keyLife struct {
 	public time.Time
 	// ended is when it ceased to be Active.
 	ended time.Time
+	// revoked is for ever.
+	revoked bool
 	// early says that it signed before all verifiers could know it: the first key, or an emergency.
 	early bool
 	// covered says that it was public for so long before it signed that every cache has it.
@@ -137,11 +140,12 @@ func (o *oracle) ringChanged(s *state) {
 			o.breach(2, "key %s was revoked, and nobody asked for it", k.Thumbprint)
 		}
 		life.Key, life.present = k, true
+		life.revoked = life.revoked || k.State == v1alpha1.KeyRevoked
 	}
 	o.left(s, was)
 	o.ends(s)
 	o.bounded(s)
-	o.ring, o.lost, o.touched = s.ring, false, false
+	o.ring, o.lost = s.ring, false
 }
 
 func dead(state v1alpha1.KeyState) bool {
@@ -439,7 +443,7 @@ func (o *oracle) keeps(now time.Time) {
 	s := o.w.state()
 	home := s.home()
 	for thumbprint, life := range o.keys {
-		if life.State == v1alpha1.KeyRevoked || !now.Before(life.expires.Add(o.leeway)) {
+		if life.revoked || !now.Before(life.expires.Add(o.leeway)) {
 			continue
 		}
 		lives := life.expires.Format(time.DateTime)
@@ -462,25 +466,30 @@ func (o *oracle) keeps(now time.Time) {
 	}
 }
 
-// rest is when a manager has done all that there is to do.
+// rest is when a manager has done all that there is to do. What somebody else did is then mended, or a problem says why not.
 func (o *oracle) rest() {
 	s := o.w.state()
-	o.mapTouched = false
-	home := s.home()
-	if s.fault != nil || home == nil || o.touched {
+	if s.key == nil || s.fault != nil || !statusTrue(s.key, v1alpha1.ConditionReady) || !statusTrue(s.key, v1alpha1.ConditionPublished) {
 		return
 	}
-	in := o.parsed.thumbprints(home.Data[entryJWKS])
+	o.mapTouched, o.touched = false, false
+	o.step(o.w.now())
+	var in []string
+	if home := s.home(); home != nil {
+		in = o.parsed.thumbprints(home.Data[entryJWKS])
+	}
 	for thumbprint, life := range o.keys {
 		switch {
-		case life.State == v1alpha1.KeyRevoked && slices.Contains(in, thumbprint):
+		case life.revoked && slices.Contains(in, thumbprint):
 			o.breach(7, "key %s was revoked and is published", thumbprint)
-		case life.present && life.State != v1alpha1.KeyRevoked && !slices.Contains(in, thumbprint) && statusTrue(s.key, v1alpha1.ConditionPublished):
+		case life.revoked && life.present && life.State != v1alpha1.KeyRevoked:
+			o.breach(7, "key %s was revoked and is %s", thumbprint, life.State)
+		case life.present && !life.revoked && !slices.Contains(in, thumbprint):
 			o.breach(2, "the manager is at rest, and key %s is not published", thumbprint)
 		}
 	}
-	if statusTrue(s.key, v1alpha1.ConditionReady) {
-		if _, ok := o.replicas[0].mint(o.w.now(), o.w.o.MaxStaleness); !ok && !o.replicas[0].away && o.replicas[0].lag == 0 {
+	if r := o.replicas[0]; !r.away && r.lag == 0 {
+		if _, ok := r.mint(o.w.now(), o.w.o.MaxStaleness); !ok {
 			o.breach(9, "the SigningKey is Ready, and a server cannot sign")
 		}
 	}

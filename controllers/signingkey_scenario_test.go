@@ -22,6 +22,8 @@ type scenario struct {
 	before []step
 	// act is where faults strike.
 	act []step
+	// not are faults that change what happens, and not only how.
+	not []fault
 	// want are the states of the keys in the end.
 	want []v1alpha1.KeyState
 }
@@ -66,15 +68,28 @@ func scenarios() map[string]scenario {
 			want: []v1alpha1.KeyState{revoked, revoked, active, published},
 		},
 		"a lost Secret": {
-			act: []step{loseSecret}, want: []v1alpha1.KeyState{retired, active, published},
+			act: []step{loseSecret}, want: []v1alpha1.KeyState{retired, retired, active, published},
 		},
 		"a lost Secret after a rotation": {
 			before: []step{later(interval)}, act: []step{loseSecret},
-			want: []v1alpha1.KeyState{retired, retired, active, published},
+			want: []v1alpha1.KeyState{retired, retired, retired, active, published},
 		},
 		"a Secret restored from before a rotation": {
 			act:  []step{restoredFromBefore(later(interval))},
 			want: []v1alpha1.KeyState{retired, active, published},
+		},
+		"a Secret restored from before two rotations": {
+			act:  []step{restoredFromBefore(later(interval), later(interval))},
+			want: []v1alpha1.KeyState{retired, active, retired, retired, published},
+		},
+		"a Secret restored from before a revocation that is not in the spec any more": {
+			act:  []step{restoredFromBefore(revoke(active), specified(func(s *v1alpha1.SigningKeySpec) { s.RevokedKeyIDs = nil }))},
+			want: []v1alpha1.KeyState{revoked, active, published},
+		},
+		"a Secret that is lost before the status told of a rotation": {
+			not:  []fault{overtaken, lostAnswer, killedAfter}, // with these a status is written after all
+			act:  []step{both(withoutStatus(interval), loseSecret)},
+			want: []v1alpha1.KeyState{retired, retired, active, published},
 		},
 		"a lost ConfigMap": {
 			act: []step{loseConfigMap}, want: []v1alpha1.KeyState{active, published},
@@ -169,12 +184,35 @@ func (w *world) overwrite(data map[string][]byte) {
 }
 
 // restoredFromBefore restores the Secret from before what happened then.
-func restoredFromBefore(then step) step {
+func restoredFromBefore(then ...step) step {
 	return func(w *world) {
 		backup := w.state().secret.Data
-		then(w)
-		w.settle()
+		for _, s := range then {
+			s(w)
+			w.settle()
+		}
 		w.overwrite(backup)
+	}
+}
+
+// both happens before the manager looks.
+func both(one, other step) step { return func(w *world) { one(w); other(w) } }
+
+// withoutStatus lets time pass and the manager do what is due then, but for the status: it is killed before.
+func withoutStatus(d time.Duration) step {
+	return func(w *world) {
+		w.advance(d)
+		m := w.managers[0]
+		m.strike = func(c call) fault {
+			if c.verb == "apply status" {
+				return killedBefore
+			}
+			return ""
+		}
+		for range 3 {
+			_, _, _ = m.reconcile()
+		}
+		m.strike = nil
 	}
 }
 

@@ -140,11 +140,12 @@ func (w *keyWork) facts() keyring.Facts {
 
 // adoptGeneration lifts the ring over what is public already: a Secret that was lost, or restored from a backup, has a
 // lower generation, and a lower one never replaces a higher. It cannot be another manager's newer write, because each
-// writes the Secret first, and here the ConfigMap was read first.
+// writes the Secret first, and here the ConfigMap was read first. What a backup cannot know, the status does.
 func (w *keyWork) adoptGeneration(published int64) bool {
 	if published <= w.ring.Generation {
 		return false
 	}
+	w.ring = keyring.Recall(w.ring, w.key.Status, w.now())
 	w.ring.Generation = published
 	return true
 }

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -11,20 +12,42 @@ import (
 const longestLifetime = 24 * time.Hour
 
 // Recover returns the ring of a SigningKey whose Secret was lost: the public halves that its status tells, as Retired
-// keys, so that the tokens that they signed still verify. Entries that do not stand up to a check are left out; what was
-// revoked stays out of the JWKS. The next generation will be above the given one.
+// keys, so that the tokens that they signed still verify. That goes for a standby too: a status is written last, so that
+// what it calls a standby may have signed since. Entries that do not stand up to a check are left out; what was revoked
+// stays out of the JWKS. The next generation will be above the given one.
 func Recover(status v1alpha1.SigningKeyStatus, now time.Time, generation int64) Ring {
 	ring := Ring{Generation: generation, LastHandledRotate: status.LastHandledRotate, LastHandledRotateCA: status.LastHandledRotateCA}
-	for _, s := range status.Keys {
-		if len(ring.Keys) == maxKeys/2 || s.State == v1alpha1.KeyPending || s.State == v1alpha1.KeyPublished {
-			continue // a standby signed nothing
-		}
-		k, ok := recoverKey(s, now)
-		if ok && ring.index(k.Thumbprint) < 0 {
-			ring.Keys = append(ring.Keys, k)
+	ring.recall(status, now)
+	return ring
+}
+
+// Recall returns the ring that an older Secret holds, which somebody restored, with what the status knows better: keys
+// that the ring does not have are Retired, because their private halves are lost, and what was revoked is revoked.
+func Recall(ring Ring, status v1alpha1.SigningKeyStatus, now time.Time) Ring {
+	ring = ring.clone()
+	for i := range ring.Keys {
+		k := &ring.Keys[i]
+		revoked := slices.ContainsFunc(status.Keys, func(s v1alpha1.KeyStatus) bool {
+			return s.State == v1alpha1.KeyRevoked && s.Thumbprint == k.Thumbprint
+		})
+		if revoked && k.State != v1alpha1.KeyRevoked {
+			k.State, k.Retired, k.Private = v1alpha1.KeyRevoked, now.UTC().Round(0), nil
 		}
 	}
+	ring.recall(status, now)
 	return ring
+}
+
+// recall adds the keys of the status that the ring does not have.
+func (r *Ring) recall(status v1alpha1.SigningKeyStatus, now time.Time) {
+	for _, s := range status.Keys {
+		if len(r.Keys) >= maxKeys/2 {
+			return
+		}
+		if k, ok := recoverKey(s, now); ok && r.index(k.Thumbprint) < 0 {
+			r.Keys = append(r.Keys, k)
+		}
+	}
 }
 
 func recoverKey(s v1alpha1.KeyStatus, now time.Time) (Key, bool) {

@@ -2,6 +2,7 @@ package keyring_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -148,23 +149,25 @@ func TestRecoverKeepsPublicHalvesAndBelievesNoneUnchecked(t *testing.T) {
 		want   []string
 	}{
 		"keys that signed": {
-			reason: "not the standby: it never did", change: func(*v1alpha1.SigningKeyStatus) {},
-			want: []string{"Retired " + ring.Keys[0].Thumbprint, "Retired " + ring.Keys[1].Thumbprint},
+			reason: "the standby may have signed since the status was written", change: func(*v1alpha1.SigningKeyStatus) {},
+			want: []string{"Retired " + ring.Keys[0].Thumbprint, "Retired " + ring.Keys[1].Thumbprint, "Retired " + ring.Keys[2].Thumbprint},
 		},
 		"a revoked key stays revoked": {
 			change: func(s *v1alpha1.SigningKeyStatus) { s.Keys[1].State = v1alpha1.KeyRevoked },
-			want:   []string{"Retired " + ring.Keys[0].Thumbprint, "Revoked " + ring.Keys[1].Thumbprint},
+			want: []string{"Retired " + ring.Keys[0].Thumbprint, "Revoked " + ring.Keys[1].Thumbprint,
+				"Retired " + ring.Keys[2].Thumbprint},
 		},
 		"not a key under another's name": {
 			change: func(s *v1alpha1.SigningKeyStatus) { s.Keys[1].JWK = s.Keys[2].JWK },
-			want:   []string{"Retired " + ring.Keys[0].Thumbprint},
+			want:   []string{"Retired " + ring.Keys[0].Thumbprint, "Retired " + ring.Keys[2].Thumbprint},
 		},
 		"not a kid that somebody chose": {
 			change: func(s *v1alpha1.SigningKeyStatus) { s.Keys[1].KeyID = "chosen" },
-			want:   []string{"Retired " + ring.Keys[0].Thumbprint},
+			want:   []string{"Retired " + ring.Keys[0].Thumbprint, "Retired " + ring.Keys[2].Thumbprint},
 		},
 		"not what is no key": {
 			change: func(s *v1alpha1.SigningKeyStatus) { s.Keys[0].JWK, s.Keys[1].JWK = "", `{"kty":"oct","k":"c2VjcmV0"}` },
+			want:   []string{"Retired " + ring.Keys[2].Thumbprint},
 		},
 		"not the same key twice": {
 			change: func(s *v1alpha1.SigningKeyStatus) { s.Keys = append(s.Keys[:1], s.Keys[0]) },
@@ -185,6 +188,46 @@ func TestRecoverKeepsPublicHalvesAndBelievesNoneUnchecked(t *testing.T) {
 			}
 			if _, err := keyring.Decode(encoded(t, recovered)); err != nil {
 				t.Errorf("it cannot be kept in a Secret: %v", err)
+			}
+		})
+	}
+}
+
+func TestRecallKnowsWhatHappenedSinceTheBackup(t *testing.T) {
+	ring, _ := rotated(t)
+	later := now.Add(1000 * time.Hour)
+	backup := keyring.Ring{Generation: 1, Keys: ring.Keys[2:3:3]} // the standby, with its private half
+	cases := map[string]struct {
+		reason string
+		state  v1alpha1.KeyState
+		want   []string
+	}{
+		"keys made since": {
+			reason: "their tokens are out, and nobody can sign with them any more", state: v1alpha1.KeyActive,
+			want: []string{"Published true", "Retired false", "Retired false"},
+		},
+		"a key revoked since": {
+			reason: "a backup does not revive it", state: v1alpha1.KeyRevoked,
+			want: []string{"Revoked false", "Retired false", "Retired false"},
+		},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			status := statusOf(ring)
+			status.Keys[2].State = c.state
+			recalled := keyring.Recall(backup, status, later)
+			var got []string
+			for _, k := range recalled.Keys {
+				got = append(got, fmt.Sprintf("%s %t", k.State, k.Private != nil))
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
+			}
+			if _, err := keyring.Decode(encoded(t, recalled)); err != nil {
+				t.Errorf("it cannot be kept in a Secret: %v", err)
+			}
+			if backup.Keys[0].State != v1alpha1.KeyPublished {
+				t.Error("the backup itself was changed")
 			}
 		})
 	}
