@@ -76,7 +76,7 @@ func scenarios() map[string]scenario {
 		},
 		"a Secret restored from before a rotation": {
 			act:  []step{restoredFromBefore(later(interval))},
-			want: []v1alpha1.KeyState{retired, active, published},
+			want: []v1alpha1.KeyState{retired, active, retired, published},
 		},
 		"a Secret restored from before two rotations": {
 			act:  []step{restoredFromBefore(later(interval), later(interval))},
@@ -84,7 +84,7 @@ func scenarios() map[string]scenario {
 		},
 		"a Secret restored from before a revocation that is not in the spec any more": {
 			act:  []step{restoredFromBefore(revoke(active), specified(func(s *v1alpha1.SigningKeySpec) { s.RevokedKeyIDs = nil }))},
-			want: []v1alpha1.KeyState{revoked, active, published},
+			want: []v1alpha1.KeyState{revoked, active, retired, published},
 		},
 		"a Secret that is lost before the status told of a rotation": {
 			not:  []fault{overtaken, lostAnswer, killedAfter}, // with these a status is written after all
@@ -283,13 +283,17 @@ func (w *world) summary() outcomeOf {
 		return outcomeOf{Keys: []string{s.fault.Error()}}
 	}
 	out := outcomeOf{Handled: s.ring.LastHandledRotate + "/" + s.key.Status.LastHandledRotate, Authorities: len(s.ring.Authorities)}
-	for i, k := range s.ring.Keys {
+	said := map[string]v1alpha1.KeyState{}
+	for _, k := range s.key.Status.Keys {
+		said[k.Thumbprint] = k.State
+	}
+	for _, k := range s.ring.Keys {
+		out.Status = append(out.Status, string(said[k.Thumbprint]))
 		out.Keys = append(out.Keys, fmt.Sprintf("%s %s %s private=%t chain=%d lifetime=%s signs=%t", k.State, k.Algorithm, k.Format,
 			k.Private != nil, len(k.Chain), k.TokenLifetime, !k.SignUntil.IsZero()))
-		if i < len(s.key.Status.Keys) {
-			out.Status = append(out.Status, fmt.Sprintf("%s the same=%t", s.key.Status.Keys[i].State, s.key.Status.Keys[i].Thumbprint == k.Thumbprint))
-		}
 	}
+	slices.Sort(out.Keys) // a fault changes what comes first
+	slices.Sort(out.Status)
 	key, _ := s.ring.Active()
 	out.Active = fmt.Sprintf("the same=%t", key.KeyID == s.key.Status.ActiveKeyID)
 	for _, c := range s.key.Status.Conditions {
