@@ -76,7 +76,8 @@ func addSigningKey(mgr ctrl.Manager, o Options) error {
 		random:   rand.Reader,
 		Options:  o,
 	}
-	if err := mgr.Add(leaving{r}); err != nil {
+	whole := &leaving{signingKeyReconciler: r}
+	if err := mgr.Add(whole); err != nil {
 		return fmt.Errorf("add what is done at the end: %w", err)
 	}
 	return ctrl.NewControllerManagedBy(mgr).
@@ -88,7 +89,7 @@ func addSigningKey(mgr ctrl.Manager, o Options) error {
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.owning)).
 		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.all), builder.WithPredicates(whatServersServeChanged())).
 		WithOptions(controllerOptions(2)).
-		Complete(r)
+		Complete(whole)
 }
 
 // Reconcile does what is due to the keys of one SigningKey, and says in its status what came of it: also what failed,

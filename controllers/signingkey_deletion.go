@@ -24,13 +24,21 @@ import (
 const finalizerOwner = client.FieldOwner("tokenwright/signingkey-finalizer")
 
 // readHeld reads all SigningKeys, and sees to it that the one of the name is held by our finalizer before anything is
-// made for it. One that has keys already goes on without, should the API server refuse: its keys must be rotated.
+// made for it. One that has keys already goes on without, should the API server refuse: its keys must be rotated. In a
+// namespace that is going, one that is not held is not there: nobody would take away what is made for it.
 func (r *signingKeyReconciler) readHeld(ctx context.Context, name types.NamespacedName) ([]v1alpha1.SigningKey, *v1alpha1.SigningKey, error) {
 	keys, key, err := r.read(ctx, name)
 	if err != nil || key == nil || !key.DeletionTimestamp.IsZero() || controllerutil.ContainsFinalizer(key, v1alpha1.FinalizerSigningKey) {
 		return keys, key, err
 	}
-	switch err = r.hold(ctx, key); {
+	going, err := r.namespaceGoing(ctx)
+	if err == nil && going {
+		return keys, nil, nil
+	}
+	if err == nil {
+		err = r.hold(ctx, key)
+	}
+	switch {
 	case err == nil:
 		return r.read(ctx, name)
 	case outpaced(err) || len(key.Status.Keys) == 0:
@@ -39,12 +47,8 @@ func (r *signingKeyReconciler) readHeld(ctx context.Context, name types.Namespac
 	return keys, key, err
 }
 
-// hold adds our finalizer, unless the namespace is going: nothing would be left there to take it away again.
+// hold adds our finalizer.
 func (r *signingKeyReconciler) hold(ctx context.Context, key *v1alpha1.SigningKey) error {
-	going, err := r.namespaceGoing(ctx)
-	if err != nil || going {
-		return err
-	}
 	configuration := v1alpha1ac.SigningKey(key.Name, key.Namespace).WithResourceVersion(key.ResourceVersion).
 		WithFinalizers(v1alpha1.FinalizerSigningKey)
 	if err := r.client.Apply(ctx, configuration, finalizerOwner, client.ForceOwnership); err != nil {
@@ -53,14 +57,14 @@ func (r *signingKeyReconciler) hold(ctx context.Context, key *v1alpha1.SigningKe
 	return nil
 }
 
-// namespaceGoing says whether the system namespace is being deleted.
+// namespaceGoing says whether the system namespace is being deleted. Where there is none, there is no SigningKey either.
 func (r *signingKeyReconciler) namespaceGoing(ctx context.Context) (bool, error) {
 	var namespace corev1.Namespace
 	err := r.live.Get(ctx, client.ObjectKey{Name: r.Namespace}, &namespace)
 	if client.IgnoreNotFound(err) != nil {
 		return false, fmt.Errorf("get namespace %s: %w", r.Namespace, err)
 	}
-	return err != nil || !namespace.DeletionTimestamp.IsZero(), nil
+	return !namespace.DeletionTimestamp.IsZero(), nil
 }
 
 // end brings a SigningKey that is being deleted to its end. Its keys sign no more, nothing is certified any more, and

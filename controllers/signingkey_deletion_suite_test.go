@@ -98,6 +98,14 @@ func (b *keyBench) tenant(name string, mayDelete bool) string {
 	return namespace
 }
 
+// write writes the object as a person does.
+func (b *keyBench) write(o client.Object) {
+	b.Helper()
+	if err := plane.Client.Update(b.Context(), o); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // message returns what Ready says.
 func message(key *v1alpha1.SigningKey) string {
 	for _, c := range key.Status.Conditions {

@@ -78,7 +78,9 @@ func (w *keyWork) release(ctx context.Context, must bool) error {
 			"The SigningKey goes, and this could not be deleted; if it is there, delete it by hand: %s", strings.Join(w.left, ", "))
 	}
 	released := w.key.DeepCopy()
-	controllerutil.RemoveFinalizer(released, v1alpha1.FinalizerSigningKey)
+	if !controllerutil.RemoveFinalizer(released, v1alpha1.FinalizerSigningKey) {
+		return nil
+	}
 	// Not by an apply: the finalizer must go also if somebody else, such as a backup's restore, says that it is theirs.
 	patch := client.MergeFromWithOptions(w.key, client.MergeFromWithOptimisticLock{})
 	if err := w.client.Patch(ctx, released, patch, finalizerOwner); client.IgnoreNotFound(err) != nil {

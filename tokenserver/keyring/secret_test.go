@@ -76,10 +76,15 @@ func TestAudienceOwners(t *testing.T) {
 			Spec:       v1alpha1.SigningKeySpec{Audiences: audiences},
 		}
 	}
+	going := func(key v1alpha1.SigningKey) v1alpha1.SigningKey {
+		key.DeletionTimestamp = &metav1.Time{Time: now}
+		return key
+	}
 	cases := map[string]struct {
 		keys []v1alpha1.SigningKey
 		want map[v1alpha1.Audience]string
 	}{
+		"one that is being deleted gives up":  {[]v1alpha1.SigningKey{key("a", 1, "x"), going(key("b", 2, "x", "y"))}, map[v1alpha1.Audience]string{"x": "a"}},
 		"nobody":                              {nil, map[v1alpha1.Audience]string{}},
 		"each its own":                        {[]v1alpha1.SigningKey{key("a", 1, "x"), key("b", 2, "y")}, map[v1alpha1.Audience]string{"x": "a", "y": "b"}},
 		"the older keeps it":                  {[]v1alpha1.SigningKey{key("a", 1, "x"), key("b", 2, "x")}, map[v1alpha1.Audience]string{"x": "b"}},
