@@ -100,11 +100,26 @@ func TestRightsOfTheManager(t *testing.T) {
 			reason: "that is its work", namespace: SystemNamespace, resources: []string{"secrets"}, verbs: []string{"get", "list", "watch", "create", "update"}, allowed: true,
 		},
 		"Makes authorities": {
-			reason: "that is its work", namespace: caNamespace, resources: []string{"secrets"}, verbs: []string{"get", "create"}, allowed: true,
+			reason: "that is its work", namespace: caNamespace, resources: []string{"secrets"}, verbs: []string{"get", "create", "delete"}, allowed: true,
 		},
 		"Changes no authority": {
 			reason: "registries trust it for years", namespace: caNamespace, resources: []string{"secrets"},
-			verbs: []string{"list", "watch", "update", "patch", "delete"},
+			verbs: []string{"list", "watch", "update", "patch"},
+		},
+		"Holds and releases SigningKeys": {
+			reason: "with a finalizer of its own, until their last token is dead", namespace: SystemNamespace, group: ourGroup,
+			resources: []string{"signingkeys"}, verbs: []string{"list", "watch", "patch"}, allowed: true,
+		},
+		"Makes and ends no SigningKey": {
+			reason: "they are the platform team's", namespace: SystemNamespace, group: ourGroup,
+			resources: []string{"signingkeys"}, verbs: []string{"create", "update", "delete", "deletecollection"},
+		},
+		"Sees whether its namespace is going": {
+			reason: "it lets the SigningKeys go then", namespace: SystemNamespace, name: SystemNamespace,
+			resources: []string{"namespaces"}, verbs: []string{"get"}, allowed: true,
+		},
+		"Sees no other namespace": {
+			reason: "it has no business there", namespace: "team-a", name: "team-a", resources: []string{"namespaces"}, verbs: all,
 		},
 		"Takes the lead": {
 			reason: "one of two managers works", namespace: SystemNamespace, group: "coordination.k8s.io", resources: []string{"leases"},

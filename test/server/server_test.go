@@ -120,6 +120,7 @@ func TestTheServer(t *testing.T) {
 		w.line.mend()
 		w.becomes(t, "alice", "secret", "repository:team-a/app:pull", []string{"repository:team-a/app:pull"})
 	})
+	t.Run("A SigningKey that is deleted signs nothing, and what it signed verifies", w.deletion)
 	t.Run("The audit log holds neither password nor token", func(t *testing.T) {
 		log, err := os.ReadFile(w.audit)
 		if err != nil {

@@ -43,10 +43,10 @@ func (w ending) copy() ending {
 
 type endings struct {
 	keyring.Params
-	believed         keyring.Limits
-	horizon          int
-	seen             map[string]bool
-	releases, signed int
+	believed                     keyring.Limits
+	horizon, raises, revocations int
+	seen                         map[string]bool
+	releases, signed             int
 }
 
 func minute(n int) time.Time { return now.Add(time.Duration(n) * time.Minute) }
@@ -101,11 +101,11 @@ func (c *endings) next(t *testing.T, w ending) []ending {
 	case w.deleted >= 0 && !minute(w.now).Before(c.params(&w).HeldUntil(minute(w.deleted), w.ring)):
 		add(func(n *ending) { n.released = true })
 	}
-	if signs && w.revocations == 0 {
-		add(func(n *ending) { n.revoked, n.revocations = append(n.revoked, active.Thumbprint), 1 })
+	if signs && w.revocations < c.revocations {
+		add(func(n *ending) { n.revoked, n.revocations = append(n.revoked, active.Thumbprint), n.revocations+1 })
 	}
-	if signs && w.raises == 0 {
-		add(func(n *ending) { n.lifetime, n.raises = n.lifetime+2, 1 })
+	if signs && w.raises < c.raises {
+		add(func(n *ending) { n.lifetime, n.raises = n.lifetime+2, n.raises+1 })
 	}
 	return out
 }
@@ -160,14 +160,15 @@ func (c *endings) run(t *testing.T, w ending) error {
 	if err := c.check(&w); err != nil {
 		return err
 	}
-	if id := w.id(); c.seen[id] {
+	id := w.id()
+	if c.seen[id] {
 		return nil
-	} else {
-		c.seen[id] = true
 	}
+	c.seen[id] = true
 	if w.released {
 		c.releases++
 	}
+	maps.DeleteFunc(w.dead, func(_ string, dead int) bool { return dead+2 < w.now }) // what is dead for long makes no difference
 	for _, n := range c.next(t, w) {
 		if err := c.run(t, n); err != nil {
 			return err
@@ -194,17 +195,20 @@ func TestModelWalkOfDeletions(t *testing.T) {
 		return keyring.Limits{MaxStaleness: stale * time.Minute, ClockSkew: skew * time.Minute}
 	}
 	cases := map[string]struct {
-		limits             keyring.Limits
-		lifetime, interval int
+		limits                      keyring.Limits
+		lifetime, interval, horizon int
+		raises, revocations         int
 		// believed is what the manager takes for the limits, where it is wrong.
 		believed *keyring.Limits
 		want     string
 	}{
-		"while keys rotate":                           {limits: limits(1, 0), lifetime: 1, interval: 3},
-		"with replicas that lag far behind":           {limits: limits(3, 0), lifetime: 1, interval: 4},
-		"with clocks that differ":                     {limits: limits(1, 1), lifetime: 1, interval: 4},
-		"with tokens that outlive an interval":        {limits: limits(0, 0), lifetime: 3, interval: 2},
-		"the oracle sees a SigningKey gone too early": {limits: limits(2, 0), lifetime: 1, interval: 3, believed: &keyring.Limits{}, want: "invariant 2"},
+		"while keys rotate":                           {limits: limits(1, 0), lifetime: 1, interval: 3, horizon: 8},
+		"with replicas that lag far behind":           {limits: limits(3, 0), lifetime: 1, interval: 3, horizon: 8},
+		"with clocks that differ":                     {limits: limits(1, 1), lifetime: 1, interval: 4, horizon: 8},
+		"with tokens that outlive an interval":        {limits: limits(0, 0), lifetime: 3, interval: 2, horizon: 6},
+		"after a key was revoked":                     {limits: limits(1, 0), lifetime: 1, interval: 3, horizon: 5, revocations: 1},
+		"after tokens were allowed to live longer":    {limits: limits(1, 0), lifetime: 1, interval: 4, horizon: 6, raises: 1},
+		"the oracle sees a SigningKey gone too early": {limits: limits(2, 0), lifetime: 1, interval: 3, horizon: 8, believed: &keyring.Limits{}, want: "invariant 2"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -213,7 +217,7 @@ func TestModelWalkOfDeletions(t *testing.T) {
 					Limits: c.limits, Algorithm: v1alpha1.EdDSA, Format: v1alpha1.Thumbprint, Identification: v1alpha1.KeyID,
 					Mode: v1alpha1.RotationAutomatic, Interval: time.Duration(c.interval) * time.Minute,
 				},
-				believed: c.limits, horizon: 6, seen: map[string]bool{},
+				believed: c.limits, horizon: c.horizon, raises: c.raises, revocations: c.revocations, seen: map[string]bool{},
 			}
 			if c.believed != nil {
 				m.believed = *c.believed
