@@ -3,33 +3,27 @@
 package server
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/bcrypt"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/controlplane"
-	"github.com/tokenwright/tokenwright/tokenserver"
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
@@ -46,6 +40,8 @@ type world struct {
 	url, health string
 	audit       string
 	client      *http.Client
+	// stop ends the server in order.
+	stop func()
 }
 
 func TestTheServer(t *testing.T) {
@@ -141,34 +137,16 @@ func start(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{plane: plane, line: &line{}, audit: filepath.Join(t.TempDir(), "audit.log"), client: &http.Client{Timeout: 20 * time.Second}}
-	config, err := plane.ServerConfig(t.Context())
-	if err != nil {
-		t.Fatal(errors.Join(err, plane.Stop()))
-	}
-	config.Dial = w.line.dial
-	ctrl.SetLogger(logr.Discard())
-	listeners := make([]net.Listener, 2)
-	for n := range listeners {
-		if listeners[n], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
-			t.Fatal(errors.Join(err, plane.Stop()))
-		}
-	}
-	w.url, w.health = "http://"+listeners[0].Addr().String(), "http://"+listeners[1].Addr().String()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() {
-		ended <- tokenserver.Run(ctx, tokenserver.Options{
-			Config: config, Namespace: system, Issuer: "https://auth.example.com", Listener: listeners[0], HealthListener: listeners[1],
-			AuditFile: w.audit, JWKSMaxAge: 5 * time.Minute, ShutdownTimeout: 5 * time.Second, Log: logr.Discard(),
-		})
-	}()
 	t.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-ended, plane.Stop()); err != nil {
+		if err := plane.Stop(); err != nil {
 			t.Error(err)
 		}
 	})
+	config, err := plane.ServerConfig(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := serve(t, plane, config, nil)
 	w.eventually(t, "a server without a SigningKey is ready", func() bool { return w.send(t, w.health+"/readyz", nil).status == http.StatusOK })
 	for _, name := range []string{"team-a", "team-b"} {
 		if err := plane.CreateNamespace(t.Context(), name, nil); err != nil {
@@ -187,29 +165,7 @@ func start(t *testing.T) *world {
 // populate creates a SigningKey with the Secret that the manager would write, and two IdentityProviders.
 func (w *world) populate(t *testing.T) {
 	t.Helper()
-	now := time.Now().UTC().Truncate(time.Second)
-	key, err := keyring.GenerateKey(rand.Reader, keyring.Params{Algorithm: v1alpha1.ES256, Format: v1alpha1.Thumbprint, TokenLifetime: 15 * time.Minute}, now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key.State, key.Published, key.Activated, key.SignUntil = v1alpha1.KeyActive, now, now, now.Add(time.Hour)
-	data, err := keyring.Encode(keyring.Ring{Generation: 1, Keys: []keyring.Key{key}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	owner := &v1alpha1.SigningKey{
-		ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "registry"},
-		Spec:       v1alpha1.SigningKeySpec{Audiences: []v1alpha1.Audience{service}, KeyIdentification: v1alpha1.KeyID},
-	}
-	w.create(t, owner)
-	w.create(t, &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: system, Name: keyring.SecretName("registry"),
-			Labels:          map[string]string{v1alpha1.LabelSigningKey: keyring.Label("registry"), v1alpha1.LabelWatch: "true"},
-			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(owner, v1alpha1.GroupVersion.WithKind("SigningKey"))},
-		},
-		Type: keyring.SecretType, Data: data,
-	})
+	w.createKey(t, "registry", service, newKey(t, v1alpha1.KeyActive))
 	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
 	if err != nil {
 		t.Fatal(err)
@@ -224,6 +180,46 @@ func (w *world) populate(t *testing.T) {
 	cluster := &v1alpha1.IdentityProvider{ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "cluster"}}
 	cluster.Spec.Kubernetes = &v1alpha1.KubernetesProvider{Audiences: []v1alpha1.Audience{"tokenwright"}}
 	w.create(t, cluster)
+}
+
+func newKey(t *testing.T, state v1alpha1.KeyState) keyring.Key {
+	t.Helper()
+	now := time.Now().UTC().Truncate(time.Second)
+	key, err := keyring.GenerateKey(rand.Reader, keyring.Params{Algorithm: v1alpha1.ES256, Format: v1alpha1.Thumbprint, TokenLifetime: 15 * time.Minute}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key.State, key.Published, key.Activated, key.SignUntil = state, now, now, now.Add(time.Hour)
+	return key
+}
+
+// createKey creates a SigningKey with the Secret that the manager would write.
+func (w *world) createKey(t *testing.T, name string, audience v1alpha1.Audience, keys ...keyring.Key) *corev1.Secret {
+	t.Helper()
+	owner := &v1alpha1.SigningKey{
+		ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: name},
+		Spec:       v1alpha1.SigningKeySpec{Audiences: []v1alpha1.Audience{audience}, KeyIdentification: v1alpha1.KeyID},
+	}
+	w.create(t, owner)
+	secret := &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: system, Name: keyring.SecretName(name),
+			Labels:          map[string]string{v1alpha1.LabelSigningKey: keyring.Label(name), v1alpha1.LabelWatch: "true"},
+			OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(owner, v1alpha1.GroupVersion.WithKind("SigningKey"))},
+		},
+		Type: keyring.SecretType, Data: encode(t, 1, keys...),
+	}
+	w.create(t, secret)
+	return secret
+}
+
+func encode(t *testing.T, generation int64, keys ...keyring.Key) map[string][]byte {
+	t.Helper()
+	data, err := keyring.Encode(keyring.Ring{Generation: generation, Keys: keys})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 func accessPolicy(namespace, name string, subjects []v1alpha1.Subject, repository v1alpha1.ResourceName, actions ...v1alpha1.Action) *v1alpha1.AccessPolicy {
@@ -252,6 +248,7 @@ func (w *world) eventually(t *testing.T, what string, ok func() bool) {
 // reply is an answer of the server, read to its end.
 type reply struct {
 	status int
+	header http.Header
 	body   []byte
 }
 
@@ -273,7 +270,7 @@ func (w *world) send(t *testing.T, address string, change func(*http.Request)) r
 	if err != nil {
 		t.Fatal(err)
 	}
-	return reply{response.StatusCode, body}
+	return reply{response.StatusCode, response.Header, body}
 }
 
 func (w *world) get(t *testing.T, user, password string, query url.Values) reply {
