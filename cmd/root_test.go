@@ -43,6 +43,14 @@ func TestExecute(t *testing.T) {
 			"plain HTTP must not come of a mistake", []string{"server", "--issuer=x", "--tls-cert-file=tls.crt"},
 			want{Status: 1, Stderr: "error: the TLS certificate and the TLS key must be given together"},
 		},
+		"A server with a view of no age": {
+			"no watch can be so short", []string{"server", "--issuer=x", "--max-staleness=1s"},
+			want{Status: 1, Stderr: "error: the maximal staleness is 1s, and must be at least 3s"},
+		},
+		"A server with a name that no Lease can have": {
+			"it must not become another object's", []string{"server", "--issuer=x", "--pod-name=a/b"},
+			want{Status: 1, Stderr: `error: the pod name "a/b" cannot be part of a Lease's name`},
+		},
 		"A server without a cluster": {
 			"it says what it could not read", []string{"server", "--issuer=x", "--kubeconfig=/nonexistent"},
 			want{Status: 1, Stderr: "error: find the API server: "},

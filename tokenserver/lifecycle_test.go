@@ -72,6 +72,100 @@ func TestReadyWhenTheObserverIs(t *testing.T) {
 	}
 }
 
+// leaseOf is a Lease that tells what is done with it.
+type leaseOf struct {
+	ready func() error
+	ended chan struct{}
+}
+
+func (l leaseOf) Start(ctx context.Context) error {
+	<-ctx.Done()
+	close(l.ended)
+	return nil
+}
+func (l leaseOf) Ready() error   { return l.ready() }
+func (leaseOf) Failures() uint64 { return 3 }
+
+func TestReadyWhenTheLeaseIs(t *testing.T) {
+	var ready atomic.Bool
+	fence := snapshot.NewFence(time.Hour)
+	r := start(t, func(_ *Options, parts *Parts) {
+		parts.Fence, parts.Lease = fence, leaseOf{ended: make(chan struct{}), ready: func() error {
+			if ready.Load() {
+				return nil
+			}
+			return errors.New("leases is forbidden")
+		}}
+	})
+	if got := r.probe(t, "/readyz"); got.status != http.StatusServiceUnavailable || !strings.Contains(string(got.body), "leases is forbidden") {
+		t.Errorf("readyz = %d %s", got.status, got.body)
+	}
+	for _, path := range []string{"/token", "/.well-known/jwks.json"} {
+		if got := (ask{path: path, query: asking()}).send(t, r); got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "1" {
+			t.Errorf("%s answered %d before anybody knew what is served here", path, got.status)
+		}
+	}
+	if body := string(r.probe(t, "/metrics").body); strings.Contains(body, "view_age_seconds ") || !strings.Contains(body, "server_fenced 1\n") {
+		t.Error("a view that was never confirmed has an age, or signs")
+	}
+	fence.Confirm(time.Now())
+	ready.Store(true)
+	if got := r.probe(t, "/readyz"); got.status != http.StatusOK {
+		t.Errorf("readyz = %d %s", got.status, got.body)
+	}
+	if got := r.get(t, "", "", asking()); got.status != http.StatusOK {
+		t.Errorf("token = %d %s", got.status, got.body)
+	}
+	if body := string(r.probe(t, "/metrics").body); !strings.Contains(body, "server_fenced 0\n") || !strings.Contains(body, "lease_renewal_failures_total 3\n") {
+		t.Error("the metrics do not tell")
+	}
+}
+
+// TestBehindTheFence is a server whose view got too old while it ran.
+func TestBehindTheFence(t *testing.T) {
+	fence := snapshot.NewFence(time.Hour)
+	fence.Confirm(time.Now().Add(-time.Hour))
+	r := start(t, func(_ *Options, parts *Parts) { parts.Fence = fence })
+	got := r.get(t, "", "", asking())
+	if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") != "5" || strings.Contains(string(got.body), "confirmed") {
+		t.Errorf("%d, Retry-After %q, %s: the cause is for the log", got.status, got.header.Get("Retry-After"), got.body)
+	}
+	checkProblem(t, ask{}, got)
+	if got := r.get(t, "alice", "wrong", asking()); got.status != http.StatusUnauthorized {
+		t.Errorf("a wrong password is answered with %d", got.status)
+	}
+	if got := (ask{path: "/.well-known/jwks.json"}).send(t, r); got.status != http.StatusOK || got.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("the keys: %d, %q", got.status, got.header.Get("Cache-Control"))
+	}
+	if got := r.probe(t, "/readyz"); got.status != http.StatusOK {
+		t.Errorf("readyz = %d: without an API server all would be taken out, and the keys would be gone", got.status)
+	}
+}
+
+func TestTheLeaseIsReleasedAfterTheLastRequest(t *testing.T) {
+	s := slow{entered: make(chan struct{}), release: make(chan struct{})}
+	ended := make(chan struct{})
+	r := start(t, func(_ *Options, parts *Parts) {
+		parts.Authenticator, parts.Lease = s, leaseOf{ready: func() error { return nil }, ended: ended}
+	})
+	answered := make(chan reply)
+	go func() { answered <- r.get(t, "", "", asking()) }()
+	<-s.entered
+	r.stop()
+	waitFor(t, "readyz says that the server is going", func() bool { return r.probe(t, "/readyz").status == http.StatusServiceUnavailable })
+	select {
+	case <-ended:
+		t.Error("the Lease was given up while a request may still be signed")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(s.release)
+	<-answered
+	if err := <-r.ended; err != nil {
+		t.Errorf("Serve returned %v", err)
+	}
+	<-ended
+}
+
 func TestShutdownLetsRequestsFinish(t *testing.T) {
 	s := slow{entered: make(chan struct{}), release: make(chan struct{})}
 	r := start(t, func(_ *Options, parts *Parts) { parts.Authenticator = s })
@@ -250,8 +344,8 @@ func TestThePrefix(t *testing.T) {
 
 func TestOptionsAreChecked(t *testing.T) {
 	good := Options{Namespace: "n", Issuer: "i", PathPrefix: "auth/"}
-	if err := good.Validate(); err != nil || good.PathPrefix != "/auth" {
-		t.Errorf("err = %v, prefix = %q", err, good.PathPrefix)
+	if err := good.Validate(); err != nil || good.PathPrefix != "/auth" || good.MaxStaleness != time.Hour || good.PodName == "" {
+		t.Errorf("err = %v, %+v", err, good)
 	}
 	cases := map[string]func(*Options){
 		"no issuer":              func(o *Options) { o.Issuer = "" },
@@ -260,6 +354,10 @@ func TestOptionsAreChecked(t *testing.T) {
 		"a cert without its key": func(o *Options) { o.TLSCertFile = "tls.crt" },
 		"a negative time":        func(o *Options) { o.ShutdownTimeout = -1 },
 		"a brace in the prefix":  func(o *Options) { o.PathPrefix = "/{x}" },
+		"a limit below 3 s":      func(o *Options) { o.MaxStaleness = MinMaxStaleness - 1 },
+		"a negative limit":       func(o *Options) { o.MaxStaleness = -time.Hour },
+		"a pod name with a path": func(o *Options) { o.PodName = "../manager" },
+		"a pod name too long":    func(o *Options) { o.PodName = strings.Repeat("x", 240) },
 	}
 	for name, change := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -27,30 +27,37 @@ func TestJWKS(t *testing.T) {
 	const cache, typ = "public, max-age=300, must-revalidate", "application/json"
 	ok := want{200, `{"keys":[]}`, cache, `"abc"`, typ}
 	unchanged := want{304, "", cache, `"abc"`, typ}
+	young, old := snapshot.NewFence(time.Hour), snapshot.NewFence(time.Hour)
+	young.Confirm(time.Now())
+	old.Confirm(time.Now().Add(-time.Hour))
 	cases := map[string]struct {
 		reason  string
 		from    *snapshot.Snapshot
 		method  string
 		ifMatch string
 		want    want
+		fence   *snapshot.Fence
 	}{
-		"The set":                {"the plain case", full, http.MethodGet, "", ok},
-		"The same set as before": {"RFC 9110, section 13.1.2", full, http.MethodGet, `"abc"`, unchanged},
-		"One of several sets":    {"the header is a list", full, http.MethodGet, `"x", W/"abc"`, unchanged},
-		"Any set":                {"the star stands for any", full, http.MethodGet, "*", unchanged},
-		"Another set":            {"what is old must be replaced", full, http.MethodGet, `"x"`, ok},
-		"Only the header":        {"HEAD is GET without a body", full, http.MethodHead, "", want{200, "", cache, `"abc"`, typ}},
-		"Another method":         {"the set is read only", full, http.MethodPost, "", want{405, `{"error":"unsupported","error_description":"the method is not allowed here"}` + "\n", "no-store", "", typ}},
+		"The set":                {"the plain case", full, http.MethodGet, "", ok, nil},
+		"The same set as before": {"RFC 9110, section 13.1.2", full, http.MethodGet, `"abc"`, unchanged, nil},
+		"One of several sets":    {"the header is a list", full, http.MethodGet, `"x", W/"abc"`, unchanged, nil},
+		"Any set":                {"the star stands for any", full, http.MethodGet, "*", unchanged, nil},
+		"Another set":            {"what is old must be replaced", full, http.MethodGet, `"x"`, ok, nil},
+		"Only the header":        {"HEAD is GET without a body", full, http.MethodHead, "", want{200, "", cache, `"abc"`, typ}, nil},
+		"Another method":         {"the set is read only", full, http.MethodPost, "", want{405, `{"error":"unsupported","error_description":"the method is not allowed here"}` + "\n", "no-store", "", typ}, nil},
 		"Before the first snapshot": {
 			"a verifier would keep an empty set", &snapshot.Snapshot{JWKS: []byte(`{"keys":[]}`), JWKSETag: `"e"`}, http.MethodGet, "",
-			want{503, `{"error":"temporarily_unavailable","error_description":"the keys are not known yet"}` + "\n", "no-store", "", typ},
+			want{503, `{"error":"temporarily_unavailable","error_description":"the keys are not known yet"}` + "\n", "no-store", "", typ}, nil,
 		},
+		"A set that is known to be current":   {"it may be kept", full, http.MethodGet, "", ok, young},
+		"A set that may be too old":           {"it is better than none, but may lack a newer key", full, http.MethodGet, "", want{200, `{"keys":[]}`, "no-store", `"abc"`, typ}, old},
+		"The same set, and it may be too old": {"what the verifier has is no younger", full, http.MethodGet, `"abc"`, want{304, "", "no-store", `"abc"`, typ}, old},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			var holder snapshot.Holder
 			holder.Store(tc.from)
-			keys := JWKS{Snapshots: &holder, MaxAge: 5 * time.Minute}
+			keys := JWKS{Snapshots: &holder, MaxAge: 5 * time.Minute, Fence: tc.fence}
 			handler := &httpx.Endpoint{
 				Name: Name, Methods: Methods(), Handle: keys.Handle, WriteError: httpx.WritePlainError,
 				Recorder: silent{}, Log: logr.Discard(), Now: time.Now,

@@ -143,6 +143,25 @@ func TestClaims(t *testing.T) {
 	}
 }
 
+// TestNothingIsSignedBehindTheFence has a server that is cut off from the cluster, and one that is not any more.
+func TestNothingIsSignedBehindTheFence(t *testing.T) {
+	from := world(t)
+	i, record := issuer(t)
+	i.Fence = snapshot.NewFence(time.Hour)
+	i.Fence.Confirm(now.Add(-time.Hour))
+	if issued, err := i.Registry(context.Background(), request(t, from, alice())); !errors.Is(err, ErrNoKey) || !errors.Is(err, snapshot.ErrStale) ||
+		!strings.Contains(err.Error(), "last confirmed at 2026-01-01T11:00:00Z") || issued.Text != "" {
+		t.Errorf("%q, err = %v", issued.Text, err)
+	}
+	i.Fence.Confirm(now)
+	if _, err := i.Registry(context.Background(), request(t, from, alice())); err != nil {
+		t.Errorf("err = %v", err)
+	}
+	if record().Outcome != audit.Issued {
+		t.Error("what was refused is in the log as a token")
+	}
+}
+
 func TestAnAnonymousTokenHasAnEmptySubjectAndAList(t *testing.T) {
 	from := world(t)
 	i, _ := issuer(t)
