@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 )
@@ -57,7 +56,7 @@ func (s *session) activate(ctx context.Context, name, id string, w waiting) erro
 	ready := readyTime(key, standby)
 	at, _ := ready.Parse() // ours
 	if s.now().Before(at) {
-		s.say("Key %q will sign from %s on: %s and a minute after it was published.", standby.KeyID, s.pointInTime(ready), duration.HumanDuration(publishAhead(key)))
+		s.say("Key %q will sign from %s on: %s and a minute after it was published.", standby.KeyID, s.pointInTime(ready), key.Spec.Rotation.PublishAhead)
 	} else {
 		s.say("Key %q will sign now: it has been public for long enough.", standby.KeyID)
 	}

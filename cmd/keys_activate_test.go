@@ -127,7 +127,7 @@ func (b *keysBench) activatesLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := b.keys(t, "activate", "young", standby.KeyID)
-	first := fmt.Sprintf("Key %q will sign from %s (in 3h", standby.KeyID, published.Add(3*time.Hour+time.Minute).Format(time.RFC3339))
+	first := fmt.Sprintf("Key %q will sign from %s (in ", standby.KeyID, published.Add(3*time.Hour+time.Minute).Format(time.RFC3339))
 	if last := ") on: 3h and a minute after it was published.\n"; got.Status != 0 || !strings.HasPrefix(got.Stdout, first) || !strings.HasSuffix(got.Stdout, last) {
 		t.Errorf("want %q and %q, got %+v", first, last, got)
 	}

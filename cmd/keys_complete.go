@@ -12,7 +12,7 @@ import (
 )
 
 // completionTimeout bounds how long a shell hangs at the tabulator key.
-const completionTimeout = 3 * time.Second
+const completionTimeout = 5 * time.Second
 
 // completeNames proposes the names of SigningKeys. Whatever goes wrong, nothing is proposed: never the names of files.
 func (f *clusterFlags) completeNames(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

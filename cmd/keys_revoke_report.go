@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/keyring"
 )
 
 // leafMargin is what a certificate lasts longer than the tokens of its key: the manager's default of --clock-skew, twice.
@@ -32,6 +33,12 @@ func (s *session) tellRevocation(key *v1alpha1.SigningKey, r revocation) {
 // tellReach says what a revocation does not reach by itself, and what a person can do about it.
 func (s *session) tellReach(key *v1alpha1.SigningKey, r revocation) {
 	s.say("Verifiers that fetch the JWKS refuse the tokens of revoked keys as soon as they have fetched it again.")
+	switch {
+	case key.Spec.Rotation.Mode == v1alpha1.RotationNever:
+		s.say("Verifiers that hold one key accept it until they are given the new key.pem of ConfigMap %q.", keyring.ConfigMapName(key))
+	case key.Spec.KeyIdentification == v1alpha1.KeyID && key.Spec.Rotation.Mode == v1alpha1.RotationManual:
+		s.say("Those that read the JWKS of ConfigMap %q once, at start, must be restarted: they may not know the new key either.", keyring.ConfigMapName(key))
+	}
 	if until, any := certifiedUntil(key, r.dead); any {
 		when := "for as long as the certificate authority lasts"
 		if until != "" {

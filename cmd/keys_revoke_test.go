@@ -40,7 +40,7 @@ func (b *keysBench) revokesActive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := b.keys(t, "revoke", "leaked", active.KeyID)
+	got := b.keys(t, "revoke", "leaked", active.KeyID, "--timeout=5m")
 	want := output{Stdout: fmt.Sprintf(`SigningKey "leaked": key %q (Active) is in spec.revokedKeyIDs.
 Key %q signs now, instead of %q.
 Verifiers that fetch the JWKS refuse the tokens of revoked keys as soon as they have fetched it again.
@@ -79,12 +79,15 @@ func (b *keysBench) revokesAll(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			key := b.ready(t, "all-"+name, change)
 			before := statesOf(key)
-			got := b.keys(t, "revoke", key.Name, "--all")
+			got := b.keys(t, "revoke", key.Name, "--all", "--timeout=5m")
 			b.read(t, key)
 			if got.Status != 0 || got.Stderr != "" {
 				t.Errorf("%+v", got)
 			}
 			said(t, got.Stdout, fmt.Sprintf("Key %q signs now, instead of ", key.Status.ActiveKeyID))
+			if key.Spec.Rotation.Mode == v1alpha1.RotationNever {
+				said(t, got.Stdout, `until they are given the new key.pem of ConfigMap "all-never-keys".`, "for as long as the certificate authority lasts")
+			}
 			for id := range before {
 				if state := statesOf(key)[id]; state != v1alpha1.KeyRevoked {
 					t.Errorf("key %s is %s", id, state)
@@ -105,7 +108,7 @@ func (b *keysBench) revokesRetired(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	id := libTrustOf(t, former)
-	got := b.keys(t, "revoke", "former", id)
+	got := b.keys(t, "revoke", "former", id, "--timeout=5m")
 	b.read(t, key)
 	if state := statesOf(key)[former.KeyID]; got.Status != 0 || got.Stderr != "" || state != v1alpha1.KeyRevoked {
 		t.Errorf("key is %s: %+v", state, got)
@@ -151,13 +154,16 @@ func (b *keysBench) revokesWithoutManager(t *testing.T) {
 }
 
 func (b *keysBench) revokesWithoutWaiting(t *testing.T) {
-	kid := func(key *v1alpha1.SigningKey) { key.Spec.KeyIdentification = v1alpha1.KeyID }
+	kid := func(key *v1alpha1.SigningKey) {
+		key.Spec.KeyIdentification, key.Spec.Rotation.Mode = v1alpha1.KeyID, v1alpha1.RotationManual
+	}
 	b.static(t, "hurried", v1alpha1.SigningKeyStatus{Conditions: conditions(), ObservedGeneration: 1, Keys: someKeys()}, kid)
 	got := b.keys(t, "revoke", "hurried", "t-standby", "-n", unmanaged, "--wait=false")
-	if got.Status != 0 || got.Stderr != "" || strings.Contains(got.Stdout, "signs") || strings.Contains(got.Stdout, "x5c") {
+	if got.Status != 0 || got.Stderr != "" || strings.Contains(got.Stdout, "signs now") || strings.Contains(got.Stdout, "x5c") {
 		t.Errorf("nothing is known of the successor, and there are no certificates: %+v", got)
 	}
-	said(t, got.Stdout, `key "standby" (Published) is in spec.revokedKeyIDs.`, "   - t-standby\n")
+	said(t, got.Stdout, `key "standby" (Published) is in spec.revokedKeyIDs.`, "   - t-standby\n",
+		`Those that read the JWKS of ConfigMap "hurried-keys" once, at start, must be restarted`)
 }
 
 // TestRevocationOfMany shows what becomes of the list when it is full.

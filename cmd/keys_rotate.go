@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
@@ -122,7 +121,7 @@ func (s *session) tellNext(key *v1alpha1.SigningKey, known bool) {
 	case next != "":
 		s.say("It will sign from %s on.", s.pointInTime(next))
 	default:
-		s.say("It will sign when it has been public for %s and a minute.", duration.HumanDuration(publishAhead(key)))
+		s.say("It will sign when it has been public for %s and a minute.", key.Spec.Rotation.PublishAhead)
 	}
 }
 

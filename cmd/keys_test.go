@@ -47,6 +47,7 @@ func TestKeys(t *testing.T) {
 	t.Run("authority", b.testAuthority)
 	t.Run("activate", b.testActivate)
 	t.Run("revoke", b.testRevoke)
+	t.Run("completion", b.testCompletion)
 	t.Run("plugin", b.testPlugin)
 }
 
@@ -208,7 +209,7 @@ func (b *keysBench) read(t *testing.T, key *v1alpha1.SigningKey) {
 	}
 }
 
-// said fails the test unless the text has all of these, and returns the text without them.
+// said fails the test unless the text has all of these.
 func said(t *testing.T, text string, wants ...string) {
 	t.Helper()
 	for _, want := range wants {

@@ -1,5 +1,0 @@
-package cmd
-
-import "testing"
-
-func (b *keysBench) testPlugin(t *testing.T) {}
