@@ -81,12 +81,12 @@ func TestWhatCannotBeDeletedHoldsNothingUp(t *testing.T) {
 			}
 			b.begin(b.key)
 			b.at(0, b.key)
-			b.at(held-time.Second, b.key)
+			b.at(heldFor-time.Second, b.key)
 			if !b.there(b.key) {
 				t.Fatal("it was let go too early")
 			}
 			b.told()
-			b.at(held, b.key)
+			b.at(heldFor, b.key)
 			if b.there(b.key) {
 				t.Errorf("%s: it is still held", c.reason)
 			}
@@ -138,7 +138,7 @@ func TestFailedDeletionsAreTriedAgainUntilTheBound(t *testing.T) {
 			b.begin(key)
 			sound := *b.r
 			b.faulty(failing(broken, c.is))
-			b.clock.SetTime(key.DeletionTimestamp.Add(held - time.Second).UTC())
+			b.clock.SetTime(key.DeletionTimestamp.Add(heldFor - time.Second).UTC())
 			if _, err := b.step(key); !errors.Is(err, broken) {
 				t.Fatalf("it would not be tried again soon: %v", err)
 			}
@@ -152,7 +152,7 @@ func TestFailedDeletionsAreTriedAgainUntilTheBound(t *testing.T) {
 			t.Run("and then all is well", func(t *testing.T) {
 				b := b.in(t)
 				b.r = &sound
-				b.at(held-time.Second, key)
+				b.at(heldFor-time.Second, key)
 				if b.there(key) || b.copyThere(tenant, key) || b.authorityThere(key) {
 					t.Error("something is still there")
 				}
@@ -167,7 +167,7 @@ func TestAuthorityThatCannotBeDeletedIsTold(t *testing.T) {
 	b.reconcile(key)
 	b.begin(key)
 	b.faulty(failing(errors.New("no"), func(o client.Object) bool { return o.GetNamespace() == b.o.CANamespace }))
-	b.at(held, key)
+	b.at(heldFor, key)
 	if b.there(key) {
 		t.Error("it is still held")
 	}
@@ -221,7 +221,7 @@ func TestManagerKilledWhileASigningKeyGoes(t *testing.T) {
 	tenant := bench.tenant("tenant", true)
 	sound := *bench.r
 	kills := map[time.Duration]int{}
-	for _, after := range []time.Duration{0, held} {
+	for _, after := range []time.Duration{0, heldFor} {
 		for n, killed := 0, true; killed; n++ {
 			t.Run(fmt.Sprintf("%s after the deletion and after %d writes", after, n), func(t *testing.T) {
 				b := bench.in(t)
@@ -257,7 +257,7 @@ func TestManagerKilledWhileASigningKeyGoes(t *testing.T) {
 						}
 					}
 				}
-				b.at(held, key)
+				b.at(heldFor, key)
 				if b.there(key) || b.copyThere(tenant, key) || b.authorityThere(key) {
 					t.Error("something is still there")
 				}
@@ -267,7 +267,7 @@ func TestManagerKilledWhileASigningKeyGoes(t *testing.T) {
 			}
 		}
 	}
-	if kills[0] < 5 || kills[held] < 3 {
+	if kills[0] < 5 || kills[heldFor] < 3 {
 		t.Errorf("killed at fewer writes than there are: %v", kills)
 	}
 }
@@ -304,7 +304,7 @@ func TestDeletionDoesNotTrustACache(t *testing.T) {
 	b.at(0, key)
 	refresh(t, key)
 	b.saysDeleting(key)
-	b.at(held, key)
+	b.at(heldFor, key)
 	if b.there(key) || b.copyThere(tenant, key) {
 		t.Error("something is still there")
 	}

@@ -131,7 +131,7 @@ func serverAlertCases() map[string]alertCase {
 			reason: "that is how it should be", alert: cannotSign, at: "15m", series: map[string]string{unusable: "0x20", usable: "3x20"},
 		},
 		"a SigningKey is new": {
-			reason: "its first key signs within a minute", alert: cannotSign, at: "15m", series: map[string]string{unusable: "1x2 0x20"},
+			reason: "its first key signs within a minute", alert: cannotSign, at: "5m", series: map[string]string{unusable: "1x5 0x20"},
 		},
 		"a server has heard nothing for a quarter of an hour": {
 			reason: "it will stop to sign", alert: stale, at: "16m", series: map[string]string{viewAge: "0+60x30"},
@@ -166,6 +166,9 @@ func requestAlertCases() map[string]alertCase {
 		},
 		"one in a hundred fails": {
 			reason: "clients try again", alert: errors, at: "20m", series: map[string]string{answers: "0+99x30", failures: "0+1x30"},
+		},
+		"all fail for some minutes": {
+			reason: "the API server may restart", alert: errors, at: "8m", series: map[string]string{answers: "0x30", failures: "0+10x6 60x30"},
 		},
 		"many are refused": {
 			reason: "a wrong password is no fault of the server's", alert: errors, at: "20m",
