@@ -14,8 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/tokenwright/tokenwright/test/controlplane"
 )
 
 func TestEveryScenarioIsAcceptedByTheAPIServer(t *testing.T) {
@@ -81,12 +79,7 @@ func TestPodsAreRestricted(t *testing.T) {
 }
 
 func TestFlagsAreThoseOfTheCommands(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "tokenwright")
-	build := exec.Command("go", "build", "-o", binary, ".")
-	build.Dir = controlplane.Root()
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build the binary: %v: %s", err, out)
-	}
+	binary := built(t)
 	for _, file := range scenarios(t) {
 		for _, o := range render(t, "--values="+file) {
 			if o.GetKind() != "Deployment" {

@@ -1,7 +1,6 @@
 package chart
 
 import (
-	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -12,7 +11,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/controlplane"
@@ -70,18 +68,7 @@ func TestInstallUpgradeUninstallAndInstallAgain(t *testing.T) {
 // helmFor returns helm with an administrator's rights, which ends the test if it fails.
 func helmFor(t *testing.T, p *controlplane.Plane) func(args ...string) {
 	t.Helper()
-	admin, err := p.Environment.AddUser(envtest.User{Name: "helm", Groups: []string{"system:masters"}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := admin.KubeConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(kubeconfig, config, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	kubeconfig := kubeconfigFor(t, p)
 	return func(args ...string) {
 		t.Helper()
 		cmd := exec.Command(filepath.Join(controlplane.Root(), "bin", "tools", "helm"), args...)
