@@ -89,6 +89,18 @@ func TestRightsOfTheServer(t *testing.T) {
 			reason: "a server that can grant itself is an authority of its own", namespace: SystemNamespace, group: ourGroup,
 			resources: []string{"accesspolicies", "clusteraccesspolicies", "signingkeys", "identityproviders", "signingkeys/status"}, verbs: writes,
 		},
+		"Keeps a Lease": {
+			reason: "by it the manager knows which keys it serves; whose it may be, the admission policy says", namespace: SystemNamespace,
+			group: "coordination.k8s.io", resources: []string{"leases"}, verbs: []string{"create", "get", "update"}, allowed: true,
+		},
+		"Deletes no Lease and follows none": {
+			reason: "the manager collects those that have ended", namespace: SystemNamespace, group: "coordination.k8s.io",
+			resources: []string{"leases"}, verbs: []string{"list", "watch", "patch", "delete", "deletecollection"},
+		},
+		"Keeps no Lease elsewhere": {
+			reason: "nodes and leaders live by them, and the admission policy is of the system namespace only", namespace: "kube-node-lease",
+			group: "coordination.k8s.io", resources: []string{"leases"}, verbs: all,
+		},
 	})
 }
 
