@@ -17,7 +17,7 @@ const (
 	usable      = `tokenwright_server_signing_keys{` + here + `,pod="tokenwright-server-1",usable="true"}`
 	viewAge     = `tokenwright_server_view_age_seconds` + one
 	fenced      = `tokenwright_server_fenced` + one
-	leaseFails  = `tokenwright_server_lease_failures_total` + one
+	leaseFails  = `tokenwright_server_lease_renewal_failures_total` + one
 	auditFails  = `tokenwright_server_audit_failures_total` + one
 	answers     = `tokenwright_server_requests_total{` + here + `,pod="tokenwright-server-1",endpoint="token",grant="basic",code="200"}`
 	refusals    = `tokenwright_server_requests_total{` + here + `,pod="tokenwright-server-1",endpoint="token",grant="none",code="401"}`
