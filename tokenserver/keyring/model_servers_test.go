@@ -543,6 +543,7 @@ func TestModelWalkWithServers(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			began := time.Now()
 			spec := Params{
 				Limits: c.limits, Algorithm: v1alpha1.ES256, Format: v1alpha1.Thumbprint, Identification: v1alpha1.KeyID,
