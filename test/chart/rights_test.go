@@ -111,12 +111,12 @@ func TestRightsOfTheManager(t *testing.T) {
 		"Makes keys": {
 			reason: "that is its work", namespace: SystemNamespace, resources: []string{"secrets"}, verbs: []string{"get", "list", "watch", "create", "update"}, allowed: true,
 		},
-		"Makes authorities": {
-			reason: "that is its work", namespace: caNamespace, resources: []string{"secrets"}, verbs: []string{"get", "create", "delete"}, allowed: true,
+		"Makes, replaces and ends authorities": {
+			reason: "that is its work", namespace: caNamespace, resources: []string{"secrets"}, verbs: []string{"get", "create", "update", "delete"}, allowed: true,
 		},
-		"Changes no authority": {
-			reason: "registries trust it for years", namespace: caNamespace, resources: []string{"secrets"},
-			verbs: []string{"list", "watch", "update", "patch"},
+		"Looks for no authority but its own": {
+			reason: "it knows their names, and writes with a resourceVersion", namespace: caNamespace, resources: []string{"secrets"},
+			verbs: []string{"list", "watch", "patch"},
 		},
 		"Holds and releases SigningKeys": {
 			reason: "with a finalizer of its own, until their last token is dead", namespace: SystemNamespace, group: ourGroup,
