@@ -77,8 +77,9 @@ type authorityWalk struct {
 	// what people and faults may do, and how often
 	rotates, aheads, restores, caLosses, ringLosses int
 	// blind people confirm without restarting a registry.
-	blind               bool
-	seen                map[string]bool
+	blind bool
+	// seen are the states that were looked at, sound those from which a manager comes to an end.
+	seen, sound         map[string]bool
 	promotions, stalled int
 }
 
@@ -292,6 +293,11 @@ func (c *authorityWalk) check(w *authorityWorld) error {
 // settles says whether a manager that is left alone comes to an end, and what is wrong with it.
 func (c *authorityWalk) settles(w authorityWorld) error {
 	for range 12 {
+		id := c.id(&w)
+		if c.sound[id] {
+			return nil
+		}
+		c.sound[id] = true // or the walk fails
 		next, wrote, err := c.write(w)
 		if err != nil {
 			return err
@@ -306,7 +312,7 @@ func (c *authorityWalk) settles(w authorityWorld) error {
 			return nil
 		}
 		if !signs || active.CertifiedBy != held.Current.ID() || !held.Current.is(w.ring.Authorities[0]) {
-			return fmt.Errorf("it came to an end without a leaf of the authority that issues (%v)", refused)
+			return errors.Join(errors.New("it came to an end without a leaf of the authority that issues"), refused)
 		}
 		return nil
 	}
@@ -402,14 +408,14 @@ func TestWalkThroughReplacementsOfTheAuthority(t *testing.T) {
 		stalls             bool
 		want               string
 	}{
-		"two replacements, and a manager that dies at any time": {walk: authorityWalk{horizon: 6, rotates: 3}, promotions: 3},
+		"two replacements, and a manager that dies at any time": {walk: authorityWalk{horizon: 4, rotates: 3}, promotions: 3},
 		"keys rotate meanwhile":                                 {walk: authorityWalk{horizon: 6, rotates: 1}, interval: 2, promotions: 1},
 		"requests that are confirmed ahead":                     {walk: authorityWalk{horizon: 3, rotates: 2, aheads: 2}, promotions: 2},
 		"an older Secret of the authority is restored":          {walk: authorityWalk{horizon: 3, rotates: 2, restores: 1}, promotions: 2, stalls: true},
 		"the authority is lost, and an older one is restored": {
 			walk: authorityWalk{horizon: 2, rotates: 2, caLosses: 1, restores: 1}, promotions: 2, stalls: true,
 		},
-		"the key set is lost": {walk: authorityWalk{horizon: 4, rotates: 1, ringLosses: 2}, promotions: 1},
+		"the key set is lost": {walk: authorityWalk{horizon: 4, rotates: 1, ringLosses: 1}, promotions: 1},
 		"the key set is lost, and an older authority restored": {
 			walk: authorityWalk{horizon: 3, rotates: 1, ringLosses: 1, restores: 1}, promotions: 1, stalls: true,
 		},
@@ -425,7 +431,7 @@ func TestWalkThroughReplacementsOfTheAuthority(t *testing.T) {
 		c := cases[name]
 		t.Run(name, func(t *testing.T) {
 			walk := c.walk
-			walk.pool, walk.seen = pool, map[string]bool{}
+			walk.pool, walk.seen, walk.sound = pool, map[string]bool{}, map[string]bool{}
 			walk.Params = Params{
 				Limits: Limits{MaxStaleness: tick}, Algorithm: v1alpha1.ES256, Format: v1alpha1.Thumbprint, TokenLifetime: tick,
 				Identification: v1alpha1.X509Chain, Mode: v1alpha1.RotationNever, Interval: 1000 * tick,
