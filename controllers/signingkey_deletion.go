@@ -71,16 +71,19 @@ func (r *signingKeyReconciler) namespaceGoing(ctx context.Context) (bool, error)
 // what they signed verifies until it is dead. Then our finalizer goes, and with the SigningKey what it owns.
 func (r *signingKeyReconciler) end(ctx context.Context, key *v1alpha1.SigningKey) (ctrl.Result, error) {
 	w, _ := r.begin(key)
-	failure := errors.Join(w.keepKeys(ctx), w.dropAuthority(ctx))
+	failure := w.keepKeys(ctx)
+	now := w.now()
+	over, err := w.over(ctx, now)
+	if over || !w.raced && !dependentsFirst(key) {
+		failure = errors.Join(failure, w.dropAuthority(ctx))
+	}
 	if !controllerutil.ContainsFinalizer(key, v1alpha1.FinalizerSigningKey) {
 		r.metrics.forget(key.Name)
 		return ctrl.Result{}, failure // others hold it, with finalizers of theirs
 	}
-	now := w.now()
 	if w.readable {
 		r.metrics.observe(key.Name, w.params, w.ring, w.authority.Until())
 	}
-	over, err := w.over(ctx, now)
 	if over || err == nil && failure == nil && !now.Before(w.heldUntil()) {
 		return r.letGo(ctx, w, over)
 	}
@@ -92,6 +95,12 @@ func (r *signingKeyReconciler) end(ctx context.Context, key *v1alpha1.SigningKey
 		failure = errors.Join(failure, w.keepPublications(ctx))
 	}
 	return r.sayLeaving(ctx, w, failure)
+}
+
+// dependentsFirst says whether the garbage collector is about to delete what the SigningKey owns, before the SigningKey
+// itself: --cascade=foreground. The authority is then needed to say what ca.crt said.
+func dependentsFirst(key *v1alpha1.SigningKey) bool {
+	return controllerutil.ContainsFinalizer(key, metav1.FinalizerDeleteDependents)
 }
 
 // letGo takes away what is in other namespaces, and then our finalizer. If the time is over, it does so whatever remains.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 )
@@ -209,6 +211,44 @@ func TestManagerThatComesLateLetsGoAtOnce(t *testing.T) {
 		if strings.HasPrefix(name, "private-") {
 			t.Error("a private half is left to the garbage collector")
 		}
+	}
+}
+
+// TestForegroundDeletionLosesNothing has the garbage collector delete what the SigningKey owns first, at any time until it
+// takes its own finalizer away.
+func TestForegroundDeletionLosesNothing(t *testing.T) {
+	cases := map[string]func(b *keyBench, key *v1alpha1.SigningKey, collect func()){
+		"before the manager looks": func(b *keyBench, key *v1alpha1.SigningKey, collect func()) { collect(); b.at(0, key) },
+		"after it":                 func(b *keyBench, key *v1alpha1.SigningKey, collect func()) { b.at(0, key); collect() },
+		"before and after":         func(b *keyBench, key *v1alpha1.SigningKey, collect func()) { collect(); b.at(0, key); collect() },
+	}
+	bench := newDeletionBench(t, "foreground")
+	for name, happens := range cases {
+		t.Run(name, func(t *testing.T) {
+			b := bench.in(t)
+			b.clock.SetTime(time.Now().UTC().Truncate(time.Second))
+			key := b.signingKey(bench.name())
+			t.Cleanup(func() { b.unhold(key) })
+			b.reconcile(key)
+			signed, trusted := keysIn(key, active), b.configMap(key).Data["ca.crt"]
+			if err := plane.Client.Delete(t.Context(), key, client.PropagationPolicy(metav1.DeletePropagationForeground)); err != nil {
+				t.Fatal(err)
+			}
+			refresh(t, key)
+			happens(b, key, func() { b.delete(b.secret(key), b.configMap(key)) })
+			b.update(key, func(k *v1alpha1.SigningKey) { controllerutil.RemoveFinalizer(k, metav1.FinalizerDeleteDependents) })
+			b.at(0, key)
+			m := b.configMap(key)
+			if diff := cmp.Diff(signed, b.jwks(m)); diff != "" {
+				t.Errorf("jwks.json (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(trusted, m.Data["ca.crt"]); diff != "" {
+				t.Errorf("ca.crt (-want +got):\n%s", diff)
+			}
+			if b.authorityThere(key) {
+				t.Error("the certificate authority can still certify")
+			}
+		})
 	}
 }
 

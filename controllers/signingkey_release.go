@@ -30,7 +30,8 @@ func persistent(do func() error) error {
 	return err
 }
 
-// keepTrust sees to the certificate authority. Of a SigningKey that is being deleted only what ca.crt says is kept.
+// keepTrust sees to the certificate authority. Of a SigningKey that is being deleted only what ca.crt says is kept: it is
+// in the key set, or else in the ConfigMap, or else in the authority's Secret as long as that is there.
 func (w *keyWork) keepTrust(ctx context.Context, home public) error {
 	if !w.params.Deleting {
 		return w.keepAuthority(ctx, home)
@@ -38,13 +39,28 @@ func (w *keyWork) keepTrust(ctx context.Context, home public) error {
 	if len(w.ring.Authorities) == 0 {
 		w.ring.Authorities = keyring.RecoverTrust(home.authorities, w.now())
 	}
+	if len(w.ring.Authorities) > 0 || w.secret != nil {
+		return nil
+	}
+	var secret corev1.Secret
+	name := w.authorityName()
+	if err := w.live.Get(ctx, name, &secret); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("get Secret %s: %w", name, err)
+	}
+	if w.ownsAuthority(&secret) == nil {
+		w.ring.Authorities = keyring.RecoverTrust(keyring.ParseAuthorities(secret.Data[entryAuthorities]), w.now())
+	}
 	return nil
+}
+
+func (w *keyWork) authorityName() client.ObjectKey {
+	return client.ObjectKey{Namespace: w.CANamespace, Name: keyring.CASecretName(w.key.Name)}
 }
 
 // dropAuthority deletes the Secret of the certificate authority if it is ours: nothing will be certified any more, and
 // nobody shall be able to. It is not left to the end, and not for the sake of tokens: they verify by ca.crt.
 func (w *keyWork) dropAuthority(ctx context.Context) error {
-	name := client.ObjectKey{Namespace: w.CANamespace, Name: keyring.CASecretName(w.key.Name)}
+	name := w.authorityName()
 	err := persistent(func() error {
 		var secret corev1.Secret
 		if err := w.live.Get(ctx, name, &secret); err != nil {
