@@ -40,6 +40,9 @@ func (a *apiServer) call(ctx context.Context, verb string, do func() (*coordinat
 	a.calls++
 	before, after := a.before, a.after
 	a.mu.Unlock()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	if before != nil {
 		if err := before(ctx, verb); err != nil {
 			return nil, err
