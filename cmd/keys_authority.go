@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
@@ -14,8 +15,7 @@ func (s *session) rotateAuthority(ctx context.Context, key *v1alpha1.SigningKey,
 		return err
 	}
 	if unconfirmed(key) {
-		return fmt.Errorf("a new certificate authority of SigningKey %q waits already: restart the registries that read ca.crt of ConfigMap %q, then run: %s",
-			key.Name, keyring.ConfigMapName(key), s.confirmCommand(key))
+		s.warn("a new certificate authority waits already, and the manager makes no other beside it: %s", told(*warning(key)))
 	}
 	request := s.newRequest()
 	if _, err := s.annotate(ctx, key, v1alpha1.AnnotationRotateCA, request); err != nil {
@@ -75,10 +75,11 @@ func hasAuthority(key *v1alpha1.SigningKey) error {
 	return living(key)
 }
 
-// unconfirmed says whether a new certificate authority is published and waits for --confirm.
+// unconfirmed says whether a new certificate authority is published and waits for --confirm. The condition has the reason
+// of the most important warning and the messages of all; the message of this one names the command.
 func unconfirmed(key *v1alpha1.SigningKey) bool {
 	w := warning(key)
-	return w != nil && w.Reason == v1alpha1.ReasonAuthorityUnconfirmed
+	return w != nil && (w.Reason == v1alpha1.ReasonAuthorityUnconfirmed || strings.Contains(w.Message, "--certificate-authority --confirm"))
 }
 
 func (s *session) confirmCommand(key *v1alpha1.SigningKey) string {

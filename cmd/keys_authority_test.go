@@ -25,6 +25,7 @@ func (b *keysBench) testAuthority(t *testing.T) {
 	t.Run("asks", b.asksForAuthority)
 	t.Run("confirms", b.confirmsAuthority)
 	t.Run("refuses", b.refusesAuthority)
+	t.Run("asks while one waits", b.asksForAnotherAuthority)
 	t.Run("waits", b.waitsForAuthority)
 }
 
@@ -52,9 +53,31 @@ Two steps are left:
 	wroteOnly(t, key, `{"f:metadata":{"f:annotations":{".":{},"f:tokenwright.dev/rotate-ca":{}}}}`)
 }
 
+// asksForAnotherAuthority does not refuse: where the one that waits was lost, it is what the warning tells people to do.
+func (b *keysBench) asksForAnotherAuthority(t *testing.T) {
+	key := b.static(t, "again", v1alpha1.SigningKeyStatus{Conditions: conditions(newAuthority), ObservedGeneration: 1})
+	got := b.keys(t, "rotate", "again", "--certificate-authority", "-n", unmanaged)
+	want := "warning: a new certificate authority waits already, and the manager makes no other beside it: AuthorityUnconfirmed: Confirm it\n"
+	if b.read(t, key); got.Status != 0 || got.Stderr != want || key.Annotations[v1alpha1.AnnotationRotateCA] == "" {
+		t.Errorf("want %q, got %+v with annotations %v", want, got, key.Annotations)
+	}
+}
+
 func (b *keysBench) confirmsAuthority(t *testing.T) {
+	for name, warning := range map[string]metav1.Condition{
+		"alone": newAuthority,
+		"behind a warning that is more important": {
+			Type: v1alpha1.ConditionWarning, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSignUntilNear,
+			Message: "soon nobody signs; the next certificate authority waits: run tokenwright keys rotate x --certificate-authority --confirm",
+		},
+	} {
+		t.Run(name, func(t *testing.T) { b.confirmsWarned(t, warning) })
+	}
+}
+
+func (b *keysBench) confirmsWarned(t *testing.T, warning metav1.Condition) {
 	key := b.static(t, "confirm", v1alpha1.SigningKeyStatus{
-		Conditions: conditions(newAuthority), ObservedGeneration: 1, LastHandledRotateCA: "the second",
+		Conditions: conditions(warning), ObservedGeneration: 1, LastHandledRotateCA: "the second",
 	}, func(key *v1alpha1.SigningKey) {
 		key.Annotations = map[string]string{v1alpha1.AnnotationRotateCA: "the second", v1alpha1.AnnotationConfirmCA: "the first"}
 	})
@@ -81,7 +104,6 @@ func (b *keysBench) refusesAuthority(t *testing.T) {
 	waits.Conditions = conditions(newAuthority)
 	b.static(t, "done", status, annotated("1"))
 	b.static(t, "unseen", status, annotated("2"))
-	b.static(t, "waits", waits, annotated("1"))
 	b.static(t, "kid", waits, func(key *v1alpha1.SigningKey) { key.Spec.KeyIdentification = v1alpha1.KeyID })
 	cases := map[string]struct {
 		reason string
@@ -95,10 +117,6 @@ func (b *keysBench) refusesAuthority(t *testing.T) {
 		"the request is not answered yet": {
 			"no registry can have it", []string{"unseen", "--confirm"},
 			`the new certificate authority of SigningKey "unseen" is not published yet: wait until it is in ca.crt of ConfigMap "unseen-keys", and restart the registries that read it: SigningKey "unseen" is Ready: Signing: Key signs`,
-		},
-		"one waits already": {
-			"two at once would leave registries with the wrong one", []string{"waits"},
-			`a new certificate authority of SigningKey "waits" waits already: restart the registries that read ca.crt of ConfigMap "waits-keys", then run: tokenwright keys rotate waits --certificate-authority --confirm --namespace=unmanaged`,
 		},
 		"keys without certificates": {
 			"", []string{"kid"}, `SigningKey "kid" has no certificate authority: its keyIdentification is KeyID, not X509Chain`,

@@ -81,7 +81,7 @@ func (s *session) revoke(ctx context.Context, name string, ids []string, f revok
 	var failure error
 	if f.wait {
 		now, err := s.await(ctx, name, f.timeout, "the replacement of the keys", func(now *v1alpha1.SigningKey) (bool, error) {
-			return replaced(key, now, r), nil
+			return replaced(now, r), nil
 		})
 		switch {
 		case err != nil:
@@ -116,12 +116,9 @@ func (s *session) addRevoked(
 	return key, r, err
 }
 
-// replaced says whether the manager has done to the keys what was asked when the SigningKey was as it is in asked: the
-// named are Revoked or gone, and another signs. One that is being deleted gets no successor.
-func replaced(asked, now *v1alpha1.SigningKey, r revocation) bool {
-	if now.Status.ObservedGeneration < asked.Generation {
-		return false
-	}
+// replaced says whether the manager has done what was asked: the named keys are Revoked or gone, and another signs. A
+// SigningKey that is being deleted gets no successor.
+func replaced(now *v1alpha1.SigningKey, r revocation) bool {
 	for _, dead := range r.dead {
 		if k, known := find(now, dead.Thumbprint); known && k.State != v1alpha1.KeyRevoked {
 			return false

@@ -166,6 +166,38 @@ func (b *keysBench) revokesWithoutWaiting(t *testing.T) {
 		`Those that read the JWKS of ConfigMap "hurried-keys" once, at start, must be restarted`)
 }
 
+// TestReplaced shows when a revocation is called done.
+func TestReplaced(t *testing.T) {
+	dead := revocation{dead: []v1alpha1.KeyStatus{{KeyID: "a", Thumbprint: "t-a"}}}
+	status := func(states ...v1alpha1.KeyState) *v1alpha1.SigningKey {
+		key := &v1alpha1.SigningKey{}
+		for i, state := range states {
+			id := string(rune('a' + i))
+			key.Status.Keys = append(key.Status.Keys, v1alpha1.KeyStatus{KeyID: id, Thumbprint: "t-" + id, State: state})
+		}
+		return key
+	}
+	deleted := status(v1alpha1.KeyRevoked)
+	deleted.DeletionTimestamp = &metav1.Time{Time: time.Now()}
+	cases := map[string]struct {
+		reason string
+		now    *v1alpha1.SigningKey
+		want   bool
+	}{
+		"the key is revoked and another signs": {"", status(v1alpha1.KeyRevoked, v1alpha1.KeyActive), true},
+		"the key signs still":                  {"", status(v1alpha1.KeyActive, v1alpha1.KeyPublished), false},
+		"nothing signs":                        {"no token can be had", status(v1alpha1.KeyRevoked, v1alpha1.KeyPending), false},
+		"nothing will sign":                    {"what is being deleted gets no successor", deleted, true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if got := replaced(tc.now, dead); got != tc.want {
+				t.Errorf("got %t: %s", got, tc.reason)
+			}
+		})
+	}
+}
+
 // TestRevocationOfMany shows what becomes of the list when it is full.
 func TestRevocationOfMany(t *testing.T) {
 	numbered := func(prefix string, n int) []string {
