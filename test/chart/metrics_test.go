@@ -151,13 +151,17 @@ func get(url string) (string, error) {
 func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
 	var addresses []string
+	var listeners []net.Listener // open until all are found, so that no address is found twice
 	for range n {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = listener.Close() }()
+		listeners = append(listeners, listener)
 		addresses = append(addresses, listener.Addr().String())
+	}
+	for _, listener := range listeners {
+		_ = listener.Close()
 	}
 	return addresses
 }
