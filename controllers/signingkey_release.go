@@ -42,25 +42,19 @@ func (w *keyWork) keepTrust(ctx context.Context, home public) error {
 	if len(w.ring.Authorities) > 0 || w.secret != nil {
 		return nil
 	}
-	var secret corev1.Secret
-	name := w.authorityName()
-	if err := w.live.Get(ctx, name, &secret); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("get Secret %s: %w", name, err)
+	if w.caErr != nil {
+		return w.caErr
 	}
-	if w.ownsAuthority(&secret) == nil {
-		w.ring.Authorities = keyring.RecoverTrust(keyring.ParseAuthorities(secret.Data[entryAuthorities]), w.now())
+	if w.caSecret != nil && w.ownsAuthority(w.caSecret) == nil {
+		w.ring.Authorities = keyring.RecoverTrust(keyring.ParseAuthorities(w.caSecret.Data[entryAuthorities]), w.now())
 	}
 	return nil
-}
-
-func (w *keyWork) authorityName() client.ObjectKey {
-	return client.ObjectKey{Namespace: w.CANamespace, Name: keyring.CASecretName(w.key.Name)}
 }
 
 // dropAuthority deletes the Secret of the certificate authority if it is ours: nothing will be certified any more, and
 // nobody shall be able to. It is not left to the end, and not for the sake of tokens: they verify by ca.crt.
 func (w *keyWork) dropAuthority(ctx context.Context) error {
-	name := w.authorityName()
+	name := w.caName()
 	err := persistent(func() error {
 		var secret corev1.Secret
 		if err := w.live.Get(ctx, name, &secret); err != nil {
