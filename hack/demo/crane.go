@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/tokenwright/tokenwright/test/controlplane"
+	"github.com/tokenwright/tokenwright/test/stage"
 )
 
 // crane is the stock client with the credentials of one person.
@@ -31,7 +32,7 @@ func (d *demo) client(name, user, password string) (*crane, error) {
 	if user == "" {
 		return c, nil
 	}
-	_, err := command(context.Background(), c.env(), strings.NewReader(password), c.binary(), "auth", "login", d.registry,
+	_, err := stage.Command(context.Background(), c.env(), strings.NewReader(password), c.binary(), "auth", "login", d.registry,
 		"--username", user, "--password-stdin")
 	return c, err
 }
@@ -60,13 +61,13 @@ func (c *crane) env() []string { return []string{"DOCKER_CONFIG=" + c.config} }
 
 // push makes an image of one layer and pushes it; the repository and tag are new or overwritten.
 func (c *crane) push(ctx context.Context, image string) error {
-	_, err := command(ctx, c.env(), nil, c.binary(), "append", "--insecure", "-f", c.layer, "-t", c.demo.registry+"/"+image)
+	_, err := stage.Command(ctx, c.env(), nil, c.binary(), "append", "--insecure", "-f", c.layer, "-t", c.demo.registry+"/"+image)
 	return err
 }
 
 // pull fetches the image whole.
 func (c *crane) pull(ctx context.Context, image string) error {
 	target := filepath.Join(c.config, "pulled.tar")
-	_, err := command(ctx, c.env(), nil, c.binary(), "pull", "--insecure", c.demo.registry+"/"+image, target)
+	_, err := stage.Command(ctx, c.env(), nil, c.binary(), "pull", "--insecure", c.demo.registry+"/"+image, target)
 	return err
 }

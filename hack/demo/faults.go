@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/tokenwright/tokenwright/test/stage"
 )
 
 // pullLoop pulls, one after the other, until it is stopped, and remembers the first failure.
@@ -53,29 +55,23 @@ func (l *pullLoop) stop(atLeast int) error {
 }
 
 func (d *demo) rotateTwice(ctx context.Context, p people) (err error) {
-	var registry *process
-	for _, process := range d.processes {
-		if process.name == "registry" {
-			registry = process
-		}
-	}
 	loop := startPullLoop(ctx, p.alice, "team-a/app:v1")
 	defer func() { err = errors.Join(err, loop.stop(10)) }()
 	seen := map[string]bool{}
 	for _, request := range []string{"", "demo-1", "demo-2"} {
 		if request != "" {
-			if _, err := d.cluster.kubectl(ctx, "annotate", "signingkey/registry", "--namespace="+systemNamespace,
+			if _, err := d.cluster.Kubectl(ctx, "annotate", "signingkey/registry", "--namespace="+stage.SystemNamespace,
 				"--overwrite", "tokenwright.dev/rotate="+request); err != nil {
 				return err
 			}
 		}
-		if err := eventually(ctx, time.Minute, func() error { return d.signsAnew(ctx, seen) }); err != nil {
+		if err := stage.Eventually(ctx, time.Minute, func() error { return d.signsAnew(ctx, seen) }); err != nil {
 			return err
 		}
 	}
 	// Tokens of the last key are used for a moment before the count is taken.
 	time.Sleep(time.Second)
-	if n := registry.restarts(); n != 0 {
+	if n := d.registryProcess.Restarts(); n != 0 {
 		return fmt.Errorf("the registry was restarted %d times", n)
 	}
 	return nil
@@ -103,14 +99,14 @@ func (d *demo) signsAnew(ctx context.Context, seen map[string]bool) error {
 
 func (d *demo) killOne(ctx context.Context, p people) error {
 	for i, victim := range d.servers {
-		victim.kill()
+		victim.Kill()
 		err := errors.Join(
 			p.alice.pull(ctx, "team-a/app:v1"), p.anonymous.pull(ctx, "public/hello:v1"), p.alice.push(ctx, "team-a/app:v3"))
-		victim.release()
+		victim.Release()
 		if err != nil {
 			return fmt.Errorf("without server %d: %w", i+1, err)
 		}
-		if err := eventually(ctx, time.Minute, func() error {
+		if err := stage.Eventually(ctx, time.Minute, func() error {
 			a, err := d.ask(ctx, d.urls[i], "alice", d.passwords["alice"], "team-a/app", "pull")
 			if err == nil && !a.may("team-a/app", "pull") {
 				err = fmt.Errorf("server %d is back but answers with status %d", i+1, a.Status)
@@ -131,7 +127,7 @@ func (d *demo) survivesOutage(ctx context.Context, p people) error {
 		}
 	}
 	asked := 0
-	err := d.cluster.outage(ctx, 30*time.Second, func() error {
+	err := d.cluster.Outage(ctx, 30*time.Second, func() error {
 		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
 			for _, server := range d.urls {
 				if err := d.tokensCome(ctx, server, p); err != nil {

@@ -17,6 +17,8 @@ import (
 
 	"github.com/go-logr/logr"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/tokenwright/tokenwright/test/stage"
 )
 
 func main() {
@@ -36,10 +38,10 @@ func run(keep bool) (err error) {
 	if err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
-	d := &demo{dir: dir, out: os.Stdout}
+	d := &demo{dir: dir, out: os.Stdout, processes: stage.Processes{Dir: dir}}
 	defer func() {
 		if err != nil {
-			d.printLogs(os.Stderr)
+			d.processes.PrintLogs(os.Stderr)
 		}
 		err = errors.Join(err, d.close())
 	}()
@@ -58,31 +60,30 @@ type demo struct {
 	dir string
 	out io.Writer
 
-	cluster  *cluster
-	front    *balancer
-	backends [2]backend
-	servers  [2]*process
-	urls     [2]string // of the backends
+	cluster  *stage.Cluster
+	front    *stage.Balancer
+	health   [2]string // host:port of each server
+	servers  [2]*stage.Process
+	urls     [2]string // of the servers
 	registry string    // host:port
 	issuer   string
 
-	processes []*process
-	passwords map[string]string
-	checks    int
-	failed    int
+	registryProcess *stage.Process
+	processes       stage.Processes
+	passwords       map[string]string
+	checks          int
+	failed          int
 }
 
 // close stops what runs, youngest first, and leaves nothing behind.
 func (d *demo) close() error {
 	var errs []error
-	for i := len(d.processes) - 1; i >= 0; i-- {
-		d.processes[i].stop()
-	}
+	d.processes.Stop()
 	if d.front != nil {
-		d.front.close()
+		d.front.Close()
 	}
 	if d.cluster != nil {
-		errs = append(errs, d.cluster.stop())
+		errs = append(errs, d.cluster.Stop())
 	}
 	errs = append(errs, os.RemoveAll(d.dir))
 	return errors.Join(errs...)

@@ -14,7 +14,11 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"github.com/tokenwright/tokenwright/test/controlplane"
+	"github.com/tokenwright/tokenwright/test/stage"
 )
+
+// audience is that of config/samples.
+const audience = "registry.example.com"
 
 // impostor is a user name that must never get in by a password: it is the name of a ServiceAccount.
 const impostor = "system:serviceaccount:team-a:ci"
@@ -42,76 +46,62 @@ func (d *demo) setUp(ctx context.Context) error {
 }
 
 func (d *demo) startCluster(context.Context) (err error) {
-	d.cluster, err = startCluster(d.dir)
+	d.cluster, err = stage.StartCluster(d.dir)
 	return err
 }
 
 func (d *demo) install(ctx context.Context) error {
-	for i := range d.backends {
-		for _, address := range []*string{&d.backends[i].address, &d.backends[i].health} {
-			var err error
-			if *address, err = freeAddress(); err != nil {
-				return err
-			}
+	var backends []stage.Backend
+	for i := range d.urls {
+		address, err := stage.FreeAddress()
+		if err != nil {
+			return err
 		}
-		d.urls[i] = "http://" + d.backends[i].address
+		if d.health[i], err = stage.FreeAddress(); err != nil {
+			return err
+		}
+		d.urls[i] = "http://" + address
+		backends = append(backends, stage.Backend{Address: address, Ready: "http://" + d.health[i] + "/readyz"})
 	}
-	front, err := newBalancer(d.backends[:]...)
+	front, err := stage.NewBalancer(backends...)
 	if err != nil {
 		return err
 	}
-	d.front, d.issuer = front, fmt.Sprintf("http://localhost:%d", front.port())
-	return d.cluster.installChart(ctx, d.issuer)
+	d.front, d.issuer = front, fmt.Sprintf("http://localhost:%d", front.Port())
+	return d.cluster.InstallChart(ctx, d.issuer)
 }
 
 func (d *demo) startTokenwright(ctx context.Context) error {
 	binary := filepath.Join(controlplane.Root(), "bin", "tokenwright")
-	kubeconfig, err := d.cluster.kubeconfigOf(ctx, systemNamespace, "tokenwright-manager")
+	kubeconfig, err := d.cluster.KubeconfigOf(ctx, stage.SystemNamespace, "tokenwright-manager")
 	if err != nil {
 		return err
 	}
 	// Verifiers with other clocks are not part of the demo: it allows them one second, not sixty, so that a standby may
 	// sign soon after it was published.
-	_, err = d.startProcess("manager", []string{"KUBECONFIG=" + kubeconfig}, binary, "manager",
-		"--namespace="+systemNamespace, "--ca-namespace="+caNamespace, "--clock-skew=1s",
+	_, err = d.processes.Start("manager", []string{"KUBECONFIG=" + kubeconfig}, binary, "manager",
+		"--namespace="+stage.SystemNamespace, "--ca-namespace="+stage.CANamespace, "--clock-skew=1s",
 		"--metrics-listen=127.0.0.1:0", "--health-listen=127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	kubeconfig, err = d.cluster.kubeconfigOf(ctx, systemNamespace, "tokenwright-server")
+	kubeconfig, err = d.cluster.KubeconfigOf(ctx, stage.SystemNamespace, "tokenwright-server")
 	if err != nil {
 		return err
 	}
-	for i, backend := range d.backends {
+	for i, health := range d.health {
 		name := fmt.Sprintf("server-%d", i+1)
-		d.servers[i], err = d.startProcess(name, []string{"KUBECONFIG=" + kubeconfig}, binary, "server",
-			"--namespace="+systemNamespace, "--issuer="+d.issuer, "--listen="+backend.address,
-			"--health-listen="+backend.health, "--pod-name="+name, "--audit-file="+filepath.Join(d.dir, name+".audit"))
+		d.servers[i], err = d.processes.Start(name, []string{"KUBECONFIG=" + kubeconfig}, binary, "server",
+			"--namespace="+stage.SystemNamespace, "--issuer="+d.issuer, "--listen="+strings.TrimPrefix(d.urls[i], "http://"),
+			"--health-listen="+health, "--pod-name="+name, "--audit-file="+filepath.Join(d.dir, name+".audit"))
 		if err != nil {
 			return err
 		}
-		if err := eventually(ctx, time.Minute, func() error {
-			return answers(ctx, "http://"+backend.health+"/readyz", http.StatusOK)
+		if err := stage.Eventually(ctx, time.Minute, func() error {
+			return stage.Answers(ctx, "http://"+health+"/readyz", http.StatusOK)
 		}); err != nil {
 			return fmt.Errorf("%s is not ready: %w", name, err)
 		}
-	}
-	return nil
-}
-
-// answers tells whether an address answers with the status.
-func answers(ctx context.Context, url string, want int) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != want {
-		return fmt.Errorf("%s answers %s", url, resp.Status)
 	}
 	return nil
 }
@@ -129,16 +119,16 @@ func (d *demo) applySamples(ctx context.Context) error {
 	}
 	secret := fmt.Sprintf(`{"apiVersion":"v1","kind":"Secret","metadata":{"name":"users","namespace":%q,
 		"labels":{"tokenwright.dev/watch":"true"}},"data":{"htpasswd":%q}}`,
-		systemNamespace, base64.StdEncoding.EncodeToString([]byte(file.String())))
-	if err := d.cluster.apply(ctx, secret); err != nil {
+		stage.SystemNamespace, base64.StdEncoding.EncodeToString([]byte(file.String())))
+	if err := d.cluster.Apply(ctx, secret); err != nil {
 		return err
 	}
 	samples := filepath.Join(controlplane.Root(), "config", "samples")
-	if _, err := d.cluster.kubectl(ctx, "apply", "--server-side", "-k", samples); err != nil {
+	if _, err := d.cluster.Kubectl(ctx, "apply", "--server-side", "-k", samples); err != nil {
 		return err
 	}
 	for _, kind := range []string{"signingkeys", "identityproviders", "accesspolicies", "clusteraccesspolicies"} {
-		if _, err := d.cluster.kubectl(ctx, "wait", kind, "--all", "--all-namespaces", "--for=condition=Ready", "--timeout=60s"); err != nil {
+		if _, err := d.cluster.Kubectl(ctx, "wait", kind, "--all", "--all-namespaces", "--for=condition=Ready", "--timeout=60s"); err != nil {
 			return err
 		}
 	}
@@ -150,7 +140,7 @@ func randomPassword() string {
 }
 
 func (d *demo) startRegistry(ctx context.Context) error {
-	ca, err := d.cluster.get(ctx, systemNamespace, "configmap/registry-keys", `{.data.ca\.crt}`)
+	ca, err := d.cluster.Get(ctx, stage.SystemNamespace, "configmap/registry-keys", `{.data.ca\.crt}`)
 	if err != nil {
 		return err
 	}
@@ -158,43 +148,31 @@ func (d *demo) startRegistry(ctx context.Context) error {
 	if err := os.WriteFile(bundle, []byte(ca+"\n"), 0o600); err != nil {
 		return fmt.Errorf("write ca.crt: %w", err)
 	}
-	address, err := freeAddress()
+	address, err := stage.FreeAddress()
 	if err != nil {
 		return err
 	}
-	d.registry = strings.Replace(address, "127.0.0.1", "localhost", 1)
-	config := fmt.Sprintf(`version: 0.1
-log: {level: warn, accesslog: {disabled: true}}
-storage: {filesystem: {rootdirectory: %q}, delete: {enabled: true}}
-http: {addr: %q}
-auth:
-  token: {realm: %q, service: %q, issuer: %q, rootcertbundle: %q}
-`, filepath.Join(d.dir, "registry"), address, d.issuer+"/token", audience, d.issuer, bundle)
-	path := filepath.Join(d.dir, "registry.yml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
-		return fmt.Errorf("write the registry's configuration: %w", err)
+	registry := stage.Registry{
+		Name: "registry", Binary: stage.Distribution3(), Storage: filepath.Join(d.dir, "registry"), Address: address,
+		Issuer: d.issuer, Service: audience, Trust: fmt.Sprintf("rootcertbundle: %q", bundle),
 	}
-	binary := filepath.Join(controlplane.Root(), "bin", "registry", "registry")
-	if _, err := d.startProcess("registry", []string{"OTEL_TRACES_EXPORTER=none"}, binary, "serve", path); err != nil {
-		return err
-	}
-	return eventually(ctx, time.Minute, func() error {
-		return answers(ctx, "http://"+d.registry+"/v2/", http.StatusUnauthorized)
-	})
+	d.registry = registry.Host()
+	d.registryProcess, err = registry.Start(ctx, &d.processes)
+	return err
 }
 
 // seed lets the publisher push what the samples let everybody pull; the right to push is taken away afterwards.
 func (d *demo) seed(ctx context.Context) error {
-	if err := d.cluster.apply(ctx, publisherPolicy); err != nil {
+	if err := d.cluster.Apply(ctx, publisherPolicy); err != nil {
 		return err
 	}
 	publisher, err := d.client("publisher", "publisher", d.passwords["publisher"])
 	if err != nil {
 		return err
 	}
-	if err := eventually(ctx, 10*time.Second, func() error { return publisher.push(ctx, "public/hello:v1") }); err != nil {
+	if err := stage.Eventually(ctx, 10*time.Second, func() error { return publisher.push(ctx, "public/hello:v1") }); err != nil {
 		return err
 	}
-	_, err = d.cluster.kubectl(ctx, "delete", "clusteraccesspolicy", "publisher-pushes-public")
+	_, err = d.cluster.Kubectl(ctx, "delete", "clusteraccesspolicy", "publisher-pushes-public")
 	return err
 }

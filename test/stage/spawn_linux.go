@@ -1,0 +1,9 @@
+package stage
+
+import "syscall"
+
+// childAttributes put a child into a process group of its own, so that Ctrl-C reaches the parent only, which stops its
+// children in order; and let the kernel end the child if the parent is killed.
+func childAttributes() *syscall.SysProcAttr {
+	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
