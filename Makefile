@@ -8,6 +8,7 @@ SHELL := bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 IMAGE ?= ghcr.io/tokenwright/tokenwright:$(VERSION)
 FUZZTIME ?= 20s
+E2E_TIME ?= 5m
 
 KUBE_VERSION := $(shell sed -n 's|^\tk8s.io/kubernetes ||p' hack/kube/go.mod)
 KUBE_MAJOR_MINOR := $(subst ., ,$(patsubst v%,%,$(KUBE_VERSION)))
@@ -17,6 +18,7 @@ KUBE_LDFLAGS := -s -w -X $(KUBE_STAMP).gitVersion=$(KUBE_VERSION) \
 
 CONTROL_PLANE := bin/k8s/kube-apiserver
 REGISTRY := bin/registry/registry
+REGISTRY2 := bin/registry2/docker-registry
 TOOLS := bin/tools
 
 ##@ General
@@ -69,6 +71,10 @@ verify: $(TOOLS)/controller-gen control-plane ## Check that generated files are 
 fuzz: ## Run each fuzz target for FUZZTIME.
 	@hack/fuzz.sh $(FUZZTIME)
 
+.PHONY: e2e-keys
+e2e-keys: build control-plane registry registry2 $(TOOLS)/helm ## Rotate and revoke keys under load, with real registries and verifiers, for E2E_TIME.
+	@E2E_TIME=$(E2E_TIME) go test -tags e2e -count=1 -v -timeout 1h -run TestKeys ./test/e2e
+
 ##@ Develop
 
 .PHONY: generate
@@ -106,6 +112,14 @@ $(REGISTRY): hack/registry/go.mod hack/registry/go.sum
 	@mkdir -p bin/registry
 	@cd hack/registry && go build -trimpath -ldflags '-s -w' -o ../../bin/registry/ \
 		github.com/distribution/distribution/v3/cmd/registry github.com/google/go-containerregistry/cmd/crane
+	@touch $@
+
+.PHONY: registry2
+registry2: $(if $(DOCKER_REGISTRY),,$(REGISTRY2)) ## Fetch distribution 2.8 from Debian (DOCKER_REGISTRY: a file to use instead).
+
+$(REGISTRY2): hack/registry2.sh
+	@echo "Fetching Debian's docker-registry, once"
+	@hack/registry2.sh $(@D)
 	@touch $@
 
 .PHONY: test-tools
