@@ -42,7 +42,7 @@ func (s *scene) startByFile(ctx context.Context) (_ *byFile, err error) {
 		}
 		backends = append(backends, stage.Backend{Address: b.rolled[i].Address, Ready: b.rolled[i].url + "/"})
 	}
-	if b.forgotten, err = start("registry-file-old", "control: distribution 3.1, JWKS file, not restarted", old); err != nil {
+	if b.forgotten, err = start("registry-file-old", controlPrefix+"distribution 3.1, JWKS file, not restarted", old); err != nil {
 		return nil, err
 	}
 	if b.front, err = stage.NewBalancer(backends...); err != nil {
@@ -84,7 +84,7 @@ func (b *byFile) rotate(ctx context.Context) error {
 			return fmt.Errorf("the balancer takes it for dead: %w", err)
 		}
 	}
-	if err := b.scene.activate(ctx, file, standby); err != nil {
+	if err := b.scene.keys(ctx, "activate", file.name, standby); err != nil {
 		return err
 	}
 	return stage.Eventually(ctx, time.Minute, func() error {
@@ -109,8 +109,4 @@ func (s *scene) field(ctx context.Context, k signingKey, jsonPath string) (strin
 func (s *scene) annotate(ctx context.Context, k signingKey, name, value string) error {
 	_, err := s.cluster.Kubectl(ctx, "annotate", "signingkey/"+k.name, "--namespace="+stage.SystemNamespace, "--overwrite", name+"="+value)
 	return err
-}
-
-func (s *scene) activate(ctx context.Context, k signingKey, keyID string) error {
-	return s.annotate(ctx, k, "tokenwright.dev/activate", keyID)
 }

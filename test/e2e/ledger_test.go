@@ -9,6 +9,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -33,6 +34,9 @@ type issued struct{ tokens, unavailable, failed int }
 func newLedger() *ledger {
 	return &ledger{begun: time.Now(), verifiers: map[string]*count{}, keys: map[string]*issued{}}
 }
+
+// controlPrefix begins the names of verifiers that must refuse: they do not do as they are told.
+const controlPrefix = "control: "
 
 // late is how long before its end a token counts as old.
 const late = 3 * time.Second
@@ -59,6 +63,9 @@ func (l *ledger) check(ctx context.Context, v verifier, t token) {
 		c.refused++
 	default:
 		c.failed++
+	}
+	if strings.HasPrefix(v.name(), controlPrefix) {
+		return
 	}
 	l.note(fmt.Sprintf("%s, a token of key %s with %s to live: %v", v.name(), t.keyID, left.Round(time.Millisecond), err))
 }
@@ -105,7 +112,7 @@ func (l *ledger) asked(ctx context.Context, k signingKey, err error) {
 
 // note keeps the first ones. The lock is held.
 func (l *ledger) note(text string) {
-	if len(l.notes) < 60 {
+	if len(l.notes) < 30 {
 		l.notes = append(l.notes, fmt.Sprintf("%6.2f s  %s", time.Since(l.begun).Seconds(), text))
 	}
 }
@@ -139,4 +146,7 @@ func (l *ledger) print(out io.Writer, w *witness, kills int) {
 	}
 	_ = t.Flush()
 	fmt.Fprintln(out)
+	if len(l.notes) > 0 {
+		fmt.Fprintf(out, "Noted first, after the begin:\n%s\n", strings.Join(l.notes, "\n"))
+	}
 }

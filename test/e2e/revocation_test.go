@@ -90,18 +90,13 @@ func (s *scene) signed(ctx context.Context, t *testing.T, k signingKey) (out tok
 	return out
 }
 
-// revokeAll names every key that signs or will sign, as if both had leaked, and waits until every server signs with
-// another.
+// revokeAll replaces every key, as if their Secret had leaked, and waits until every server signs with another.
 func (s *scene) revokeAll(ctx context.Context, k signingKey) error {
-	ids, err := s.field(ctx, k, `{.status.keys[?(@.state=="Active")].keyID} {.status.keys[?(@.state=="Published")].keyID} {.status.keys[?(@.state=="Pending")].keyID}`)
+	ids, err := s.field(ctx, k, `{.status.keys[*].keyID}`)
 	if err != nil {
 		return err
 	}
-	patch, err := json.Marshal(map[string]any{"spec": map[string]any{"revokedKeyIDs": strings.Fields(ids)}})
-	if err != nil {
-		return err
-	}
-	if _, err := s.cluster.Kubectl(ctx, "patch", "signingkey/"+k.name, "--namespace="+stage.SystemNamespace, "--type=merge", "-p", string(patch)); err != nil {
+	if err := s.keys(ctx, "revoke", k.name, "--all"); err != nil {
 		return err
 	}
 	return stage.Eventually(ctx, time.Minute, func() error {

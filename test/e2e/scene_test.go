@@ -102,7 +102,8 @@ func (s *scene) install(ctx context.Context) (err error) {
 		name := fmt.Sprintf("server-%d", i+1)
 		if _, err := s.processes.Start(name, []string{"KUBECONFIG=" + kubeconfig}, tokenwright(), "server",
 			"--namespace="+stage.SystemNamespace, "--issuer="+s.issuer, "--listen="+listen[i], "--health-listen="+health[i],
-			"--jwks-max-age="+jwksMaxAge.String(), "--audit-file="+filepath.Join(s.dir, name+".audit")); err != nil {
+			"--pod-name="+name, "--max-staleness="+maxStaleness.String(), "--jwks-max-age="+jwksMaxAge.String(),
+			"--audit-file="+filepath.Join(s.dir, name+".audit")); err != nil {
 			return err
 		}
 		if err := stage.Eventually(ctx, time.Minute, func() error {
@@ -140,6 +141,12 @@ data: {htpasswd: %s}
 		}
 	}
 	return nil
+}
+
+// keys runs `tokenwright keys` as an administrator.
+func (s *scene) keys(ctx context.Context, args ...string) error {
+	_, err := stage.Command(ctx, []string{"KUBECONFIG=" + s.cluster.Kubeconfig}, nil, append([]string{tokenwright(), "keys"}, args...)...)
+	return err
 }
 
 // published writes an entry of the ConfigMap that the SigningKey publishes to a file.
