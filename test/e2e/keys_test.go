@@ -137,16 +137,16 @@ func (l *ledger) judge(t *testing.T) {
 		if least := int(length / time.Second); c.tokens < least {
 			t.Errorf("SigningKey %s signed %d tokens, and %d are the least that shows something", k.name, c.tokens, least)
 		}
-		if (c.failed+c.unavailable)*20 > c.tokens {
+		if (c.failed+c.unavailable)*10 > c.tokens {
 			t.Errorf("SigningKey %s signed %d tokens, and %d times none", k.name, c.tokens, c.failed+c.unavailable)
 		}
 	}
 }
 
-// enough fails the test if too little happened to tell anything. A loaded machine may be late, but not by half.
+// enough fails the test if too little happened to tell anything. A loaded machine may be late.
 func enough(t *testing.T, w *witness, kills int) {
 	for _, k := range []signingKey{chain, fetched, restless} {
-		if n, least := w.rotations(k), int(length/k.interval/2); n < min(least, 200) {
+		if n, least := w.rotations(k), int(length/k.interval/3); n < least {
 			t.Errorf("SigningKey %s was rotated %d times, and %d are the least that shows something", k.name, n, least)
 		}
 	}

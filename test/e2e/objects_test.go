@@ -19,7 +19,7 @@ var (
 	chain = signingKey{name: "chain", identification: "X509Chain", mode: "Automatic", interval: 5 * time.Second}
 	// fetched is for verifiers that fetch the JWKS: its standby is public for as long as these may not know it.
 	fetched = signingKey{
-		name: "fetched", identification: "KeyID", mode: "Automatic", interval: 8 * time.Second,
+		name: "fetched", identification: "KeyID", mode: "Automatic", interval: 9 * time.Second,
 		ahead: jwksMaxAge + maxStaleness + clockSkew,
 	}
 	// file is for registries that read the JWKS once, at start.
@@ -36,7 +36,7 @@ var signingKeys = []signingKey{chain, fetched, file, restless}
 // What managers and servers are told, so that rotations follow each other in seconds.
 const (
 	clockSkew     = time.Second
-	maxStaleness  = 3 * time.Second
+	maxStaleness  = 5 * time.Second
 	jwksMaxAge    = time.Second
 	tokenLifetime = time.Minute
 )
