@@ -30,6 +30,7 @@ func TestKeys(t *testing.T) {
 	}
 	t.Run("an emergency revocation reaches whoever fetches the JWKS", func(t *testing.T) { testRevocation(ctx, t, s) })
 	t.Run("a registry that trusts the authority takes the dead key's tokens, and new ones", func(t *testing.T) { testChain(ctx, t, s) })
+	t.Run("another certificate authority stops the dead key's tokens", func(t *testing.T) { testAuthority(ctx, t, s) })
 }
 
 func testRotation(ctx context.Context, t *testing.T, s *scene) {
