@@ -75,7 +75,7 @@ type demo struct {
 	failed          int
 }
 
-// close stops what runs, youngest first, and leaves nothing behind.
+// close stops what runs and leaves nothing behind.
 func (d *demo) close() error {
 	var errs []error
 	d.processes.Stop()

@@ -56,13 +56,15 @@ func (p *Processes) Start(name string, env []string, args ...string) (*Process, 
 	return child, nil
 }
 
-// Stop stops all of them, the youngest first.
+// Stop stops all of them, and returns when they have ended.
 func (p *Processes) Stop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i := len(p.list) - 1; i >= 0; i-- {
-		p.list[i].stop()
+	var all sync.WaitGroup
+	for _, child := range p.list {
+		all.Go(child.stop)
 	}
+	all.Wait()
 }
 
 // PrintLogs shows the end of what each process said.
