@@ -47,7 +47,7 @@ func ask(ctx context.Context, server string, k signingKey) (token, error) {
 	switch resp.StatusCode {
 	case http.StatusOK:
 	case http.StatusServiceUnavailable:
-		return token{}, fmt.Errorf("%w: %s", errNoKey, body)
+		return token{}, fmt.Errorf("%w: %s", errNoKey, strings.TrimSpace(string(body)))
 	default:
 		return token{}, fmt.Errorf("the token endpoint answers %s: %s", resp.Status, body)
 	}
