@@ -170,7 +170,7 @@ func TestFailuresAreSaidAndTriedAgain(t *testing.T) {
 				t.Errorf("it may pass by itself (-want +got):\n%s", diff)
 			}
 			for _, condition := range key.Status.Conditions {
-				if strings.Contains(condition.Message, "4711") {
+				if strings.Contains(condition.Message, "attempt 4711") {
 					t.Errorf("the message changes with each attempt: %s", condition.Message)
 				}
 			}
