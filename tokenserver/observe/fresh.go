@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
@@ -60,18 +61,20 @@ func since(t time.Time) string {
 // keysAreCurrent returns nil when the current snapshot is made of the Secrets that the API server has. The informer may
 // need a moment to see what has just been written, and in that moment more may be.
 func (o *Observer) keysAreCurrent(ctx context.Context) error {
+	var behind error
 	for {
 		live, err := o.liveKeys(ctx)
 		if err != nil {
-			return err
+			return errors.Join(behind, err)
 		}
 		for end := time.Now().Add(catchUp); time.Now().Before(end); {
 			seen := o.keysSeen.Load()
 			if seen != nil && maps.Equal(*seen, live) {
 				return nil
 			}
+			behind = fmt.Errorf("the key sets in use are not those that the API server has: %s", seen.difference(live))
 			if !sleep(ctx, catchUpPoll) {
-				return fmt.Errorf("the key sets in use are not those that the API server has: %s", seen.difference(live))
+				return behind
 			}
 		}
 	}
