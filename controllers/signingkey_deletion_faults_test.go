@@ -53,7 +53,7 @@ func TestWhatCannotBeDeletedHoldsNothingUp(t *testing.T) {
 		"an authority of somebody else": {
 			reason: "it is not ours", mayDelete: true, authorityStays: true,
 			before: func(b bench) {
-				secret := b.keyBench.authority(b.key)
+				secret := b.authority(b.key)
 				secret.Annotations[keyring.AnnotationOwner] = "somebody"
 				b.write(secret)
 			},
@@ -61,7 +61,7 @@ func TestWhatCannotBeDeletedHoldsNothingUp(t *testing.T) {
 		"a Secret of somebody else in the place of the authority's": {
 			reason: "it is not ours", mayDelete: true, authorityStays: true,
 			before: func(b bench) {
-				secret := b.keyBench.authority(b.key)
+				secret := b.authority(b.key)
 				b.delete(secret.DeepCopy())
 				create(b.T, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: secret.Namespace, Name: secret.Name}})
 			},

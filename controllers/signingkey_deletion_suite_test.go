@@ -71,7 +71,7 @@ func (b *keyBench) copyThere(namespace string, key *v1alpha1.SigningKey) bool {
 func (b *keyBench) unhold(key *v1alpha1.SigningKey) {
 	b.Helper()
 	patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`))
-	if err := plane.Client.Patch(context.Background(), key, patch); client.IgnoreNotFound(err) != nil {
+	if err := client.IgnoreNotFound(plane.Client.Patch(context.Background(), key, patch)); err != nil {
 		b.Fatal(err)
 	}
 }

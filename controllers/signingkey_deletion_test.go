@@ -26,7 +26,7 @@ func TestFinalizerIsAllThatTheManagerOwnsOfASigningKey(t *testing.T) {
 	owned := map[string]string{}
 	for _, entry := range key.ManagedFields {
 		if strings.HasPrefix(entry.Manager, "tokenwright/") && entry.Subresource == "" {
-			owned[entry.Manager] = string(entry.FieldsV1.Raw)
+			owned[entry.Manager] = entry.FieldsV1.GetRawString()
 		}
 	}
 	want := map[string]string{string(finalizerOwner): `{"f:metadata":{"f:finalizers":{"v:\"tokenwright.dev/signing-key\"":{}}}}`}
