@@ -21,11 +21,10 @@ func statusOutdated() predicate.Predicate {
 }
 
 // specChanged passes whatever can change how the objects of a kind stand to each other: a new spec, a new object (also
-// one that took the name of another while nobody looked), one that begins to be deleted, and one less.
+// one that took the name of another while nobody looked), and one less.
 func specChanged() predicate.Predicate {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || e.ObjectOld.GetUID() != e.ObjectNew.GetUID() ||
-			e.ObjectOld.GetDeletionTimestamp().IsZero() != e.ObjectNew.GetDeletionTimestamp().IsZero()
+		return e.ObjectOld.GetGeneration() != e.ObjectNew.GetGeneration() || e.ObjectOld.GetUID() != e.ObjectNew.GetUID()
 	}}
 }
 

@@ -146,6 +146,34 @@ func TestManagerThatStopsTriesAgainAndEnds(t *testing.T) {
 	}
 }
 
+// TestFinalizersThatComeMeanwhileStay has somebody add a finalizer while ours is taken away.
+func TestFinalizersThatComeMeanwhileStay(t *testing.T) {
+	b := newDeletionBench(t, "meanwhile")
+	key := b.signingKey("registry")
+	t.Cleanup(func() { b.unhold(key) })
+	b.reconcile(key)
+	b.terminate()
+	added := false
+	b.faulty(interceptor.Funcs{
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			if !added {
+				added = true
+				b.update(key, func(k *v1alpha1.SigningKey) { controllerutil.AddFinalizer(k, "example.com/theirs") })
+			}
+			return c.Patch(ctx, o, p, opts...)
+		},
+	})
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if err := (&leaving{signingKeyReconciler: b.r}).Start(stopped); err != nil {
+		t.Fatal(err)
+	}
+	refresh(t, key)
+	if diff := cmp.Diff([]string{"example.com/theirs"}, key.Finalizers); diff != "" {
+		t.Errorf("finalizers (-want +got):\n%s", diff)
+	}
+}
+
 // TestNameIsFreeAfterTheEnd: the API server refuses a second SigningKey of the name until the first is gone. The garbage
 // collector may be later than the second one, which then waits for it, and for nobody else.
 func TestNameIsFreeAfterTheEnd(t *testing.T) {

@@ -80,8 +80,7 @@ func (w *keyWork) keepKeys(ctx context.Context) error {
 		return authorityErr
 	}
 	lifted, added := w.adoptGeneration(public.generation), w.notePublications()
-	// What is left of a lost key set is written even if there is nothing to do: where the SigningKey is being deleted.
-	dirty := lifted || added || w.lacksLabels() || w.secret == nil
+	dirty := lifted || added || w.lacksLabels()
 	for range maxRounds {
 		publishErr := errors.Join(w.publishHome(ctx), w.readAcks(ctx))
 		now := w.now()
