@@ -26,6 +26,8 @@ type oracle struct {
 	// lost says that the Secret was away since; touched, that somebody else wrote it (restored, edited) since the manager
 	// was last at rest.
 	lost, touched bool
+	// mended is when a set that somebody else had written was made good: what was fetched before lacks keys.
+	mended time.Time
 	// mapTouched says that somebody else wrote or deleted the home ConfigMap since the manager was last at rest.
 	mapTouched bool
 	// losses counts how often the set grew by keys that were lost.
@@ -50,8 +52,8 @@ type keyLife struct {
 	public time.Time
 	// ended is when it ceased to be Active.
 	ended time.Time
-	// revoked is for ever.
-	revoked bool
+	// revoked and removed are for ever.
+	revoked, removed bool
 	// early says that it signed before all verifiers could know it: the first key, or an emergency.
 	early bool
 	// covered says that it was public for so long before it signed that every cache has it.
@@ -205,6 +207,8 @@ func (o *oracle) left(s *state, was map[string]keyring.Key) {
 		old := was[thumbprint]
 		switch {
 		case o.touched || o.lost:
+		case old.State == v1alpha1.KeyRetired:
+			life.removed = true
 		case old.State == v1alpha1.KeyActive:
 			o.breach(3, "key %s was Active and is gone", thumbprint)
 		case !dead(old.State) && old.Algorithm == orDefault(s.key.Spec.Algorithm, v1alpha1.ES256) &&
@@ -270,18 +274,20 @@ func (o *oracle) bounded(s *state) {
 // published looks at the home ConfigMap.
 func (o *oracle) published(s *state) {
 	home := s.home()
-	if home == nil || home.Annotations[v1alpha1.AnnotationGeneration] == "" || o.mapTouched {
+	if home == nil || home.Annotations[v1alpha1.AnnotationGeneration] == "" {
 		return
 	}
-	text := home.Data[entryJWKS]
-	in := o.parsed.thumbprints(text)
-	if len(in) == 0 {
-		o.breach(3, "jwks.json is empty, or holds what it must not")
-	}
+	in := o.parsed.thumbprints(home.Data[entryJWKS])
 	for _, thumbprint := range in {
 		if life := o.keys[thumbprint]; life != nil && life.public.IsZero() {
 			life.public = s.at
 		}
+	}
+	if o.mapTouched {
+		return
+	}
+	if len(in) == 0 {
+		o.breach(3, "jwks.json is empty, or holds what it must not")
 	}
 	generation := publishedGeneration(home)
 	if string(home.UID) == o.mapUID && generation < o.generation {
@@ -325,8 +331,8 @@ func (o *oracle) step(now time.Time) {
 		return
 	}
 	for _, r := range o.replicas {
-		if !r.away {
-			r.look(o.w.stateAt(now.Add(-r.lag)), now.Add(-r.lag))
+		if at := now.Add(-r.lag); !r.away && !at.Before(r.synced) { // nobody sees less than before
+			r.look(o.w.stateAt(at), at)
 		}
 		o.signs(now, r)
 	}
@@ -356,6 +362,15 @@ func (o *oracle) signs(now time.Time, r *replica) {
 	if life == nil {
 		o.breach(5, "a token was signed with %s, which no set ever held", token.key.Thumbprint)
 		return
+	}
+	if r.blind && !life.active && now.After(life.ended.Add(o.w.o.MaxStaleness)) {
+		return // a server that did not see a rotation, and now sees no Secret: docs/signing-keys.md says so
+	}
+	if life.removed {
+		return // it is in a backup that somebody restored; the manager takes it out again
+	}
+	if r.blind && now.After(r.memory.Add(24*time.Hour)) {
+		return // for a day nothing could be made in the place of what was lost: docs/signing-keys.md says so
 	}
 	if token.expires.After(life.expires) {
 		life.expires = token.expires
@@ -421,7 +436,8 @@ func verifies(token minted, anchors []*x509.Certificate) error {
 	return err
 }
 
-// fetch renews what verifiers cached for too long. A server that is past L tells them not to cache what it serves.
+// fetch renews what verifiers cached for too long. A server that is past L tells them not to cache what it serves; one that
+// serves from memory, because it cannot read the Secret, may have missed a key: docs/signing-keys.md says so.
 func (o *oracle) fetch(now time.Time) {
 	for _, v := range o.verifiers {
 		if v.jwks != nil && now.Before(v.fetched.Add(o.w.o.JWKSMaxAge)) {
@@ -430,7 +446,7 @@ func (o *oracle) fetch(now time.Time) {
 		v.jwks = nil
 		for i := range o.replicas {
 			r := o.replicas[(v.from+i)%len(o.replicas)]
-			if r.fresh(now, o.w.o.MaxStaleness) && r.known {
+			if r.fresh(now, o.w.o.MaxStaleness) && r.known && !r.blind {
 				v.jwks, v.fetched = r.jwks, now
 				break
 			}
@@ -454,7 +470,7 @@ func (o *oracle) keeps(now time.Time) {
 			!slices.Contains(o.parsed.thumbprints(home.Data[entryJWKS]), thumbprint) {
 			o.breach(2, "key %s is not in the ConfigMap, and its last token lives until %s", thumbprint, lives)
 		}
-		if o.touched {
+		if o.touched || now.Before(o.mended.Add(o.w.o.JWKSMaxAge)) {
 			continue
 		}
 		for i, v := range o.verifiers {
@@ -471,6 +487,9 @@ func (o *oracle) rest() {
 	s := o.w.state()
 	if s.key == nil || s.fault != nil || !statusTrue(s.key, v1alpha1.ConditionReady) || !statusTrue(s.key, v1alpha1.ConditionPublished) {
 		return
+	}
+	if o.touched {
+		o.mended = o.w.now()
 	}
 	o.mapTouched, o.touched = false, false
 	o.step(o.w.now())

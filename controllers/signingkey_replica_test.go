@@ -23,6 +23,10 @@ type replica struct {
 	away bool
 	// synced is until when its view is known to be right, by the true time.
 	synced time.Time
+	// blind says that it signs from memory: its view has no Secret that it can read, or one in which nothing signs yet.
+	blind bool
+	// memory is since when it does.
+	memory time.Time
 
 	key     *v1alpha1.SigningKey
 	ring    keyring.Ring
@@ -48,8 +52,15 @@ func (r *replica) look(s *state, synced time.Time) {
 		return
 	}
 	r.seen, r.key = version, s.key
+	before := r.blind
+	r.blind = s.fault != nil
 	if s.fault == nil {
 		r.ring, r.known = r.bridge(s.ring), true
+		_, signs := s.ring.Active()
+		r.blind = !signs
+	}
+	if r.blind && !before {
+		r.memory = synced
 	}
 	if r.revoked == nil {
 		r.revoked = map[string]bool{}

@@ -139,13 +139,18 @@ func (w *keyWork) facts() keyring.Facts {
 
 // adoptGeneration lifts the ring over what is public already: a Secret that was lost, or restored from a backup, has a
 // lower generation, and a lower one never replaces a higher. It cannot be another manager's newer write, because each
-// writes the Secret first, and here the ConfigMap was read first. What a backup cannot know, the status does.
+// writes the Secret first, and here the ConfigMap was read first, and the status before.
+// What a backup cannot know, the status does.
 func (w *keyWork) adoptGeneration(published int64) bool {
-	if published <= w.ring.Generation {
-		return false
+	lifted := published > w.ring.Generation
+	if w.secret == nil || !lifted && !keyring.Behind(w.ring, w.key.Status) {
+		w.ring.Generation = max(w.ring.Generation, published)
+		return lifted
 	}
 	w.ring = keyring.Recall(w.ring, w.key.Status, w.now())
-	w.ring.Generation = published
+	w.ring.Generation = max(w.ring.Generation, published)
+	w.recorder.Eventf(w.key, nil, corev1.EventTypeWarning, "SecretRestored", "Recall",
+		"The Secret holds an older key set; what was revoked or made since is taken from the status")
 	return true
 }
 

@@ -2,7 +2,6 @@ package keyring
 
 import (
 	"encoding/json"
-	"slices"
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -21,21 +20,73 @@ func Recover(status v1alpha1.SigningKeyStatus, now time.Time, generation int64) 
 	return ring
 }
 
-// Recall returns the ring that an older Secret holds, which somebody restored, with what the status knows better: keys
-// that the ring does not have are Retired, because their private halves are lost, and what was revoked is revoked.
-func Recall(ring Ring, status v1alpha1.SigningKeyStatus, now time.Time) Ring {
-	ring = ring.clone()
-	for i := range ring.Keys {
-		k := &ring.Keys[i]
-		revoked := slices.ContainsFunc(status.Keys, func(s v1alpha1.KeyStatus) bool {
-			return s.State == v1alpha1.KeyRevoked && s.Thumbprint == k.Thumbprint
-		})
-		if revoked && k.State != v1alpha1.KeyRevoked {
-			k.State, k.Retired, k.Private = v1alpha1.KeyRevoked, now.UTC().Round(0), nil
+// Behind says whether the ring is older than the status, which is written last: a key is less far in its life than the
+// status says, or the key that signs is missing. That is so when somebody restored an older Secret.
+func Behind(ring Ring, status v1alpha1.SigningKeyStatus) bool {
+	far := map[v1alpha1.KeyState]int{
+		v1alpha1.KeyPending: 1, v1alpha1.KeyPublished: 2, v1alpha1.KeyActive: 3, v1alpha1.KeyRetired: 4, v1alpha1.KeyRevoked: 5,
+	}
+	for _, s := range status.Keys {
+		i := ring.index(s.Thumbprint)
+		if i < 0 && s.State == v1alpha1.KeyActive || i >= 0 && far[ring.Keys[i].State] < far[s.State] {
+			return true
 		}
+	}
+	return false
+}
+
+// Recall returns the ring of an older Secret, which somebody restored, with what the status knows better. A key is never
+// less far in its life than the status says: what was revoked stays revoked, what was Retired does not sign again, and the
+// key that signed last goes on if the backup has its private half. Keys that the ring does not have are Retired. If none
+// is Active then, it is as if the Secret had been lost.
+func Recall(ring Ring, status v1alpha1.SigningKeyStatus, now time.Time) Ring {
+	if len(status.Keys) == 0 {
+		return ring
+	}
+	ring = ring.clone()
+	known := map[string]v1alpha1.KeyStatus{}
+	for _, s := range status.Keys {
+		known[s.Thumbprint] = s
+	}
+	for i := range ring.Keys {
+		ring.Keys[i].recall(known[ring.Keys[i].Thumbprint], now.UTC().Round(0))
+	}
+	if status.LastHandledRotate != "" {
+		ring.LastHandledRotate = status.LastHandledRotate
 	}
 	ring.recall(status, now)
 	return ring
+}
+
+// recall brings a key of an older ring to where the status knows it to be. One that the status does not know any more
+// was removed since.
+func (k *Key) recall(s v1alpha1.KeyStatus, now time.Time) {
+	switch {
+	case k.State == v1alpha1.KeyRevoked || s.State == v1alpha1.KeyRevoked:
+		k.State = v1alpha1.KeyRevoked
+	case s.State == v1alpha1.KeyActive && k.Private != nil:
+		k.State = v1alpha1.KeyActive
+		k.Published, k.Activated = parsed(s.PublishedTime, now), parsed(s.ActivatedTime, now)
+		k.SignUntil = time.Time{}
+		if s.SignUntil != "" {
+			k.SignUntil = parsed(s.SignUntil, now)
+		}
+		k.TokenLifetime = longestLifetime
+		return
+	case s.State == v1alpha1.KeyPublished || s.State == v1alpha1.KeyPending:
+		return // the status is no newer
+	default:
+		k.State, k.TokenLifetime = v1alpha1.KeyRetired, longestLifetime
+		k.Published, k.Activated = orNow(k.Published, now), orNow(k.Activated, now)
+	}
+	k.Retired, k.Private = now, nil
+}
+
+func orNow(t, now time.Time) time.Time {
+	if t.IsZero() {
+		return now
+	}
+	return t
 }
 
 // recall adds the keys of the status that the ring does not have.

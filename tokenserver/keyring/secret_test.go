@@ -3,6 +3,7 @@ package keyring_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,26 +202,45 @@ func TestRecoverKeepsPublicHalvesAndBelievesNoneUnchecked(t *testing.T) {
 func TestRecallKnowsWhatHappenedSinceTheBackup(t *testing.T) {
 	ring, _ := rotated(t)
 	later := now.Add(1000 * time.Hour)
-	backup := keyring.Ring{Generation: 1, Keys: ring.Keys[2:3:3]} // the standby, with its private half
+	retired, signing, standby := ring.Keys[0], ring.Keys[1], ring.Keys[2]
+	was := func(k keyring.Key, state v1alpha1.KeyState) keyring.Key {
+		k.State = state
+		return k
+	}
 	cases := map[string]struct {
 		reason string
-		state  v1alpha1.KeyState
+		backup []keyring.Key
+		state  v1alpha1.KeyState // of the last key in the status
 		want   []string
 	}{
+		"the standby signs since": {
+			reason: "its private half is there", backup: []keyring.Key{signing, standby}, state: v1alpha1.KeyActive,
+			want: []string{"Retired false", "Active true", "Retired false"},
+		},
 		"keys made since": {
-			reason: "their tokens are out, and nobody can sign with them any more", state: v1alpha1.KeyActive,
-			want: []string{"Published true", "Retired false", "Retired false"},
+			reason: "their tokens are out, and nobody can sign with them any more", backup: []keyring.Key{signing}, state: v1alpha1.KeyActive,
+			want: []string{"Retired false", "Retired false", "Retired false"},
+		},
+		"a standby that still is one": {
+			reason: "it signs next", backup: []keyring.Key{signing, standby}, state: v1alpha1.KeyPublished,
+			want: []string{"Retired false", "Published true", "Retired false"},
+		},
+		"a key that signed and was replaced": {
+			reason: "a standby of the backup that has signed must not be dropped as one that never did",
+			backup: []keyring.Key{signing, standby}, state: v1alpha1.KeyRetired,
+			want: []string{"Retired false", "Retired false", "Retired false"},
 		},
 		"a key revoked since": {
-			reason: "a backup does not revive it", state: v1alpha1.KeyRevoked,
+			reason: "a backup does not revive it", backup: []keyring.Key{was(standby, v1alpha1.KeyActive)}, state: v1alpha1.KeyRevoked,
 			want: []string{"Revoked false", "Retired false", "Retired false"},
 		},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			status := statusOf(ring)
-			status.Keys[2].State = c.state
-			recalled := keyring.Recall(backup, status, later)
+			status.Keys[1].State, status.Keys[2].State = v1alpha1.KeyRetired, c.state
+			before := keyring.Ring{Generation: 1, Keys: slices.Clone(c.backup)}
+			recalled := keyring.Recall(before, status, later)
 			var got []string
 			for _, k := range recalled.Keys {
 				got = append(got, fmt.Sprintf("%s %t", k.State, k.Private != nil))
@@ -228,12 +248,18 @@ func TestRecallKnowsWhatHappenedSinceTheBackup(t *testing.T) {
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", c.reason, diff)
 			}
+			if !keyring.Behind(before, status) || keyring.Behind(recalled, status) {
+				t.Errorf("behind: %t before, %t after", keyring.Behind(before, status), keyring.Behind(recalled, status))
+			}
 			if _, err := keyring.Decode(encoded(t, recalled)); err != nil {
 				t.Errorf("it cannot be kept in a Secret: %v", err)
 			}
-			if backup.Keys[0].State != v1alpha1.KeyPublished {
+			if before.Keys[0].State != c.backup[0].State {
 				t.Error("the backup itself was changed")
 			}
 		})
+	}
+	if retired.Private != nil {
+		t.Error("the bench has a Retired key with a private half")
 	}
 }
