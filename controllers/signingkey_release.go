@@ -93,7 +93,7 @@ func (w *keyWork) release(ctx context.Context, must bool) error {
 	}
 	// Not by an apply: the finalizer must go also if somebody else, such as a backup's restore, says that it is theirs.
 	patch := client.MergeFromWithOptions(w.key, client.MergeFromWithOptimisticLock{})
-	if err := w.client.Patch(ctx, released, patch, finalizerOwner); client.IgnoreNotFound(err) != nil {
+	if err := client.IgnoreNotFound(w.client.Patch(ctx, released, patch, finalizerOwner)); err != nil {
 		return fmt.Errorf("remove the finalizer from SigningKey %s: %w", w.key.Name, err)
 	}
 	log.Info("Let the SigningKey go")

@@ -82,7 +82,7 @@ func scenarios() map[string]scenario {
 			want: []v1alpha1.KeyState{retired, active, retired, published},
 		},
 		"a Secret restored from before two rotations": {
-			spares: true, act: []step{restoredFromBefore(later(interval), later(interval))},
+			spares: true, act: []step{restoredFromBefore(later(interval), later(interval))}, //nolint:gocritic // two rotations, not an option given twice
 			want: []v1alpha1.KeyState{retired, retired, retired, retired, active, published},
 		},
 		"a Secret restored from before a revocation that is not in the spec any more": {
