@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -96,6 +97,13 @@ func (b *keyBench) tenant(name string, mayDelete bool) string {
 	}
 	allow(b.T, b.o, namespace, rule)
 	return namespace
+}
+
+// figures counts what the metrics tell.
+func (b *keyBench) figures() int {
+	told := make(chan prometheus.Metric, 100)
+	b.r.metrics.Collect(told)
+	return len(told)
 }
 
 // write writes the object as a person does.

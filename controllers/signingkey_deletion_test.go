@@ -99,6 +99,13 @@ func TestLifeAfterDeletion(t *testing.T) {
 	if b.there(key) {
 		t.Errorf("it is still held: %v", key.Finalizers)
 	}
+	if b.figures() == 0 {
+		t.Error("the metrics forgot it before it was gone")
+	}
+	b.at(held, key)
+	if n := b.figures(); n > 0 {
+		t.Errorf("%d figures of a SigningKey that is gone", n)
+	}
 	if b.copyThere(tenant, key) {
 		t.Error("the copy is still there")
 	}
