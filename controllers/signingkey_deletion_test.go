@@ -102,7 +102,7 @@ func TestLifeAfterDeletion(t *testing.T) {
 	if b.figures() == 0 {
 		t.Error("the metrics forgot it before it was gone")
 	}
-	b.at(held, key)
+	b.at(heldFor, key)
 	if n := b.figures(); n > 0 {
 		t.Errorf("%d figures of a SigningKey that is gone", n)
 	}
