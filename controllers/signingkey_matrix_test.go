@@ -3,9 +3,11 @@ package controllers
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 )
@@ -89,4 +91,73 @@ func pairFaults(c call) []fault {
 		return []fault{lostAnswer, killedAfter, overtaken}
 	}
 	return []fault{refusal}
+}
+
+// TestManagerKilledAtAnyPointConverges kills the manager on a real API server, after each write of the main scenarios; one
+// that starts with empty memory goes on to the same keys. The other points, faults and scenarios are those of
+// TestEveryFaultAtEveryCall, in memory: TestMemoryIsLikeAnAPIServer is why that counts.
+func TestManagerKilledAtAnyPointConverges(t *testing.T) {
+	b := newKeyBench(t, "killed")
+	tenant := b.o.Namespace + "-tenant"
+	if err := plane.CreateNamespace(t.Context(), tenant, nil); err != nil {
+		t.Fatal(err)
+	}
+	allow(t, b.o, tenant, mayPublish)
+	as, ok := b.r.client.(client.WithWatch)
+	if !ok {
+		t.Fatal("the client does not watch")
+	}
+	all := scenarios()
+	all["a copy is added and taken away"] = scenario{
+		act: []step{copies(tenant), copies()}, want: []v1alpha1.KeyState{active, published},
+	}
+	names := b
+	for _, name := range []string{
+		"the first key", "rotation by interval", "revocation of the key that signs", "a lost Secret", "a copy is added and taken away",
+	} {
+		c := all[name]
+		t.Run(name, func(t *testing.T) {
+			b := b.in(t)
+			run := func(faults map[int]fault) (outcomeOf, []call) {
+				w := newWorld(t, plane.Client, as, b.o, names.name(), harnessEpoch)
+				w.within = []string{b.o.Namespace, tenant}
+				w.start()
+				c.prepare(w)
+				got := c.play(w, faults).renamed(w.name.Name)
+				calls := w.managers[0].calls
+				for _, o := range w.state().objects() {
+					if err := client.IgnoreNotFound(plane.Client.Delete(t.Context(), o)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				return got, calls
+			}
+			want, calls := run(nil)
+			if diff := cmp.Diff(slices.Sorted(slices.Values(c.want)), want.states()); diff != "" {
+				t.Fatalf("states without a fault (-want +got):\n%s", diff)
+			}
+			runs := 0
+			for n, made := range calls {
+				if !made.writes {
+					continue
+				}
+				got, _ := run(map[int]fault{n + 1: killedAfter})
+				if diff := cmp.Diff(want, got); diff != "" {
+					t.Errorf("killed after call %d, %s (-without +with):\n%s", n+1, made, diff)
+				}
+				runs++
+			}
+			t.Logf("%d calls, %d runs", len(calls), runs)
+		})
+	}
+}
+
+// renamed makes outcomes of SigningKeys with different names comparable.
+func (o outcomeOf) renamed(name string) outcomeOf {
+	for _, lines := range [][]string{o.Published, o.Places} {
+		for i := range lines {
+			lines[i] = strings.ReplaceAll(lines[i], name, "NAME")
+		}
+	}
+	return o
 }

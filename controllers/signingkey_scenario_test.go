@@ -227,6 +227,12 @@ func copies(namespaces ...string) step {
 func (c scenario) begin(t tb) *world {
 	w := newMemoryWorld(t, nil)
 	w.start()
+	c.prepare(w)
+	return w
+}
+
+// prepare makes the SigningKey, and what has happened to it before.
+func (c scenario) prepare(w *world) {
 	w.create(func(k *v1alpha1.SigningKey) {
 		if c.spec != nil {
 			c.spec(k)
@@ -240,7 +246,6 @@ func (c scenario) begin(t tb) *world {
 		w.settle()
 	}
 	w.holds()
-	return w
 }
 
 // from is a world in memory that goes on from there, with processes that know nothing yet. One of the servers has just

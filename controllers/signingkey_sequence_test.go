@@ -110,10 +110,29 @@ func (s *sequence) actions() map[string]func() {
 			s.advance(d)
 		},
 		"a day passes, and the managers work": func() {
-			for range 4 {
+			for i := range 4 {
 				s.advance(6*time.Hour + time.Minute)
-				s.work(s.managers[s.requests%2])
+				s.work(s.managers[i%2])
 			}
+		},
+		"an hour passes, and the managers work": func() {
+			for i := range 4 {
+				s.advance(16 * time.Minute)
+				s.work(s.managers[i%2])
+			}
+		},
+		"a manager is overtaken at its write": func() {
+			s.advance(6*time.Hour + time.Minute)
+			m, struck := s.managers[rapid.IntRange(0, 1).Draw(s.draw, "which")], false
+			m.strike = func(c call) fault {
+				if struck || c.verb != "update" {
+					return ""
+				}
+				struck = true
+				return overtaken
+			}
+			_, _, _ = m.reconcile()
+			m.strike = nil
 		},
 		"manager A works": func() { s.work(s.managers[0]) },
 		"manager B works": func() { s.work(s.managers[1]) },

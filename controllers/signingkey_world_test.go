@@ -49,7 +49,8 @@ type world struct {
 	// api has an administrator's rights, and as is where managers write to.
 	api client.Client
 	as  client.WithWatch
-	// within are the namespaces that are looked at; none: all.
+	// within are the namespaces where ConfigMaps of the default name are looked for, one by one: an API server that holds
+	// more than this SigningKey is not listed.
 	within   []string
 	name     client.ObjectKey
 	managers []*manager
@@ -59,6 +60,8 @@ type world struct {
 	decoded map[string]*state
 	// staleCache says that managers' caches are one write behind.
 	staleCache bool
+	// tireless says that servers have no fence, for a world that is broken on purpose.
+	tireless bool
 	// believed changes what managers take for the settings of the installation; nil: the truth.
 	believed func(Options) Options
 	// bend changes a manager's client, for a world that is broken on purpose.
@@ -236,12 +239,10 @@ func (w *world) tick(d time.Duration) { w.advance(d) }
 // observe reads what the API server holds now, and shows it to the servers and the oracle.
 func (w *world) observe() {
 	s := &state{at: w.now(), configMaps: map[keyring.Publication]*corev1.ConfigMap{}}
-	within := w.within
-	if len(within) == 0 {
-		within = []string{""}
-	}
-	for _, namespace := range within {
-		w.read(s, namespace)
+	if len(w.within) > 0 {
+		w.readOneByOne(s)
+	} else {
+		w.readAll(s)
 	}
 	w.decode(s)
 	w.history = append(w.history, s)
@@ -251,13 +252,40 @@ func (w *world) observe() {
 	w.oracle.see(s)
 }
 
-// read adds what a namespace holds.
-func (w *world) read(s *state, namespace string) {
+func (w *world) readOneByOne(s *state) {
+	find := func(o client.Object, namespace, name string) bool {
+		err := w.api.Get(w.ctx, client.ObjectKey{Namespace: namespace, Name: name}, o)
+		if client.IgnoreNotFound(err) != nil {
+			w.Fatalf("read %s: %v", name, err)
+		}
+		return err == nil
+	}
+	var key v1alpha1.SigningKey
+	var secret, authority corev1.Secret
+	if find(&key, w.o.Namespace, w.name.Name) {
+		s.key = &key
+	}
+	if find(&secret, w.o.Namespace, keyring.SecretName(w.name.Name)) {
+		s.secret = &secret
+	}
+	if find(&authority, w.o.CANamespace, keyring.CASecretName(w.name.Name)) {
+		s.authority = &authority
+	}
+	for _, namespace := range w.within {
+		var m corev1.ConfigMap
+		if find(&m, namespace, w.name.Name+"-keys") {
+			s.configMaps[keyring.Publication{Namespace: m.Namespace, Name: m.Name}] = &m
+		}
+	}
+}
+
+// readAll lists, where there is nothing else.
+func (w *world) readAll(s *state) {
 	var keys v1alpha1.SigningKeyList
 	var secrets corev1.SecretList
 	var maps corev1.ConfigMapList
 	for _, list := range []client.ObjectList{&keys, &secrets, &maps} {
-		if err := w.api.List(w.ctx, list, client.InNamespace(namespace)); err != nil {
+		if err := w.api.List(w.ctx, list); err != nil {
 			w.Fatalf("list: %v", err)
 		}
 	}
