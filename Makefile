@@ -49,7 +49,7 @@ image: ## Build the container image (needs a container engine).
 
 .PHONY: test
 test: control-plane test-tools ## Run the unit tests and those on a real API server, with the race detector.
-	@go test -race -timeout 15m ./...
+	@go test -race -timeout 25m ./...
 
 .PHONY: test-unit
 test-unit: ## Run the tests of the pure packages only: seconds, no API server.
