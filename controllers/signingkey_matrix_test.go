@@ -58,7 +58,7 @@ func TestEveryFaultAtEveryCall(t *testing.T) {
 
 // TestEveryPairOfFaultsAroundTheSwap strikes two calls around the write that makes the standby the key that signs.
 func TestEveryPairOfFaultsAroundTheSwap(t *testing.T) {
-	for _, name := range []string{"rotation by interval", "revocation of the key that signs", "the first key, KeyID", "a lost Secret"} {
+	for _, name := range []string{"rotation by interval", "the first key, KeyID"} {
 		c := scenarios()[name]
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -68,8 +68,8 @@ func TestEveryPairOfFaultsAroundTheSwap(t *testing.T) {
 			calls, runs := clean.managers[0].calls, 0
 			for first := range calls {
 				for _, one := range pairFaults(calls[first]) {
-					for second := first + 1; second < len(calls)+6; second++ {
-						for _, other := range pairFaults(call{writes: true}) {
+					for second := first + 1; second < len(calls)+3; second++ {
+						for _, other := range []fault{killedAfter, overtaken} {
 							w := from(t, begin)
 							got := c.play(w, map[int]fault{first + 1: one, second + 1: other})
 							if diff := cmp.Diff(want, got); diff != "" {

@@ -27,7 +27,7 @@ func TestTheOracleObjectsToNothing(t *testing.T) {
 		}
 	}
 	settle("rapid.seed", "1")
-	settle("rapid.checks", "150")
+	settle("rapid.checks", "100")
 	settle("rapid.nofailfile", "true")
 	rapid.Check(t, func(draw *rapid.T) {
 		if objections, said := live(draw, nil); len(objections) > 0 {
