@@ -28,7 +28,7 @@ func TestEveryFaultAtEveryCall(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			begin := c.begin(t)
-			clean := from(t, begin)
+			clean := c.from(t, begin)
 			want := c.play(clean, nil)
 			if diff := cmp.Diff(slices.Sorted(slices.Values(c.want)), want.states()); diff != "" {
 				t.Fatalf("states without a fault (-want +got):\n%s", diff)
@@ -40,7 +40,7 @@ func TestEveryFaultAtEveryCall(t *testing.T) {
 					if slices.Contains(c.not, kind) {
 						continue
 					}
-					w := from(t, begin)
+					w := c.from(t, begin)
 					got := c.play(w, map[int]fault{n + 1: kind})
 					if c.spares {
 						got, want = got.withoutSpares(), want.withoutSpares()
@@ -63,14 +63,14 @@ func TestEveryPairOfFaultsAroundTheSwap(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			begin := c.begin(t)
-			clean := from(t, begin)
+			clean := c.from(t, begin)
 			want := c.play(clean, nil)
 			calls, runs := clean.managers[0].calls, 0
 			for first := range calls {
 				for _, one := range pairFaults(calls[first]) {
 					for second := first + 1; second < len(calls)+3; second++ {
 						for _, other := range []fault{killedAfter, overtaken} {
-							w := from(t, begin)
+							w := c.from(t, begin)
 							got := c.play(w, map[int]fault{first + 1: one, second + 1: other})
 							if diff := cmp.Diff(want, got); diff != "" {
 								t.Errorf("%s at call %d, %s, and %s at call %d (-without +with):\n%s", one, first+1, calls[first], other, second+1, diff)

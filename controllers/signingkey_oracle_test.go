@@ -135,6 +135,9 @@ func (o *oracle) ringChanged(s *state) {
 		if life.Thumbprint != "" && !o.lost && (life.KeyID != k.KeyID || life.Algorithm != k.Algorithm) {
 			o.breach(4, "key %s was %s %s and is %s %s", k.Thumbprint, life.Algorithm, life.KeyID, k.Algorithm, k.KeyID)
 		}
+		if k.State == v1alpha1.KeyPublished && old.State == v1alpha1.KeyPending && !o.touched && !o.lost {
+			o.acknowledged(s, k, before)
+		}
 		if k.State == v1alpha1.KeyActive && !life.active && !o.touched && !adopting {
 			o.activated(s, life, k, before)
 		}
@@ -194,6 +197,19 @@ func (o *oracle) activated(s *state, life *keyLife, k keyring.Key, before keyrin
 	life.covered = ahead >= o.w.o.MaxStaleness+o.w.o.JWKSMaxAge+o.w.o.ClockSkew
 	if life.public.IsZero() || s.at.Before(life.public.Add(ahead)) {
 		o.breach(1, "key %s signs, and is public since %s only; publishAhead is %s", k.Thumbprint, life.public.Format(time.DateTime), ahead)
+	}
+}
+
+// acknowledged is that a key counts as published when every server that may sign serves it. Where nothing signs, nobody is
+// waited for.
+func (o *oracle) acknowledged(s *state, k keyring.Key, before keyring.Ring) {
+	if _, signs := before.Active(); !signs || !o.w.acks {
+		return
+	}
+	for i, r := range o.replicas {
+		if r.fresh(s.at, o.w.o.MaxStaleness) && r.known && !slices.Contains(r.jwks, k.Thumbprint) {
+			o.breach(1, "key %s counts as published, and server %d does not serve it", k.Thumbprint, i)
+		}
 	}
 }
 
@@ -330,9 +346,12 @@ func (o *oracle) step(now time.Time) {
 	if len(o.w.history) == 0 {
 		return
 	}
-	for _, r := range o.replicas {
+	for i, r := range o.replicas {
 		if at := now.Add(-r.lag); !r.away && !at.Before(r.synced) { // nobody sees less than before
 			r.look(o.w.stateAt(at), at)
+		}
+		if o.w.acks && !r.away {
+			o.w.acknowledge(fmt.Sprintf("tokenwright-server-%d", i), r)
 		}
 		o.signs(now, r)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"pgregory.net/rapid"
@@ -64,6 +65,10 @@ func TestTheOracleObjectsToWhatIsBroken(t *testing.T) {
 			breaks: func(w *world) { w.bend = unpublished },
 			want:   "invariant 1",
 		},
+		"a manager that does not see the Leases of servers": {
+			breaks: func(w *world) { w.bend = leaseless },
+			want:   "counts as published",
+		},
 		"servers that never stop to sign": {
 			breaks: func(w *world) { w.tireless = true },
 			want:   "invariant 5",
@@ -105,6 +110,18 @@ func unpublished(_ *world, c client.WithWatch) client.WithWatch {
 				return nil
 			}
 			return c.Apply(ctx, o, opts...)
+		},
+	})
+}
+
+// leaseless sees no Leases.
+func leaseless(_ *world, c client.WithWatch) client.WithWatch {
+	return interceptor.NewClient(c, interceptor.Funcs{
+		List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, opts ...client.ListOption) error {
+			if _, leases := list.(*coordinationv1.LeaseList); leases {
+				return nil
+			}
+			return c.List(ctx, list, opts...)
 		},
 	})
 }

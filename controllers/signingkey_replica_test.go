@@ -6,6 +6,9 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
@@ -34,6 +37,9 @@ type replica struct {
 	seen    string
 	revoked map[string]bool
 	builder snapshot.Builder
+	// said and renewed are what its Lease says.
+	said    string
+	renewed time.Time
 	view    *snapshot.Snapshot
 	jwks    []string
 }
@@ -123,6 +129,41 @@ func (r *replica) mint(now time.Time, l time.Duration) (minted, bool) {
 		return minted{}, false
 	}
 	return minted{key: active, expires: local.Truncate(time.Second).Add(lifetime), chained: r.key.Spec.KeyIdentification != v1alpha1.KeyID}, true
+}
+
+// acknowledge keeps the server's Lease: what it serves of the keys that sign, or will, and until when it may sign itself.
+func (w *world) acknowledge(name string, r *replica) {
+	if r.view == nil || !r.known {
+		return
+	}
+	var serves []string
+	for _, k := range r.ring.Keys {
+		if !dead(k.State) && slices.Contains(r.jwks, k.Thumbprint) {
+			serves = append(serves, k.Thumbprint)
+		}
+	}
+	local := w.now().Add(r.offset)
+	said := keyring.EncodeServes(serves)
+	if r.said == said && local.Sub(r.renewed) < w.o.MaxStaleness/6 {
+		return
+	}
+	r.said, r.renewed = said, local
+	lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: w.o.Namespace, Name: name}}
+	err := w.api.Get(w.ctx, client.ObjectKeyFromObject(lease), lease)
+	missing := gone(err)
+	lease.Labels = map[string]string{v1alpha1.LabelServerLease: "true"}
+	lease.Annotations = map[string]string{v1alpha1.AnnotationServes: said}
+	lease.Spec.HolderIdentity = &name
+	lease.Spec.RenewTime = &metav1.MicroTime{Time: local}
+	lease.Spec.LeaseDurationSeconds = new(int32(w.o.MaxStaleness / time.Second))
+	if missing {
+		err = w.api.Create(w.ctx, lease)
+	} else if err == nil {
+		err = w.api.Update(w.ctx, lease)
+	}
+	if err != nil {
+		w.Fatalf("write Lease %s: %v", name, err)
+	}
 }
 
 // verifier reads the JWKS of one server and believes it for as long as it was told.

@@ -22,6 +22,9 @@ type scenario struct {
 	before []step
 	// act is where faults strike.
 	act []step
+	// acks says that two servers keep Leases, which the standby waits for. Without, one server is cut off, and none is
+	// waited for.
+	acks bool
 	// not are faults that change what happens, and not only how.
 	not []fault
 	// spares says that a fault may leave more Retired keys than there are without: a manager that could not read the
@@ -49,6 +52,13 @@ func scenarios() map[string]scenario {
 		},
 		"rotation by interval, KeyID": {
 			spec: keyID, act: []step{later(interval)}, want: []v1alpha1.KeyState{retired, active, published},
+		},
+		"rotation by interval, acknowledged": {
+			spec: keyID, acks: true, act: []step{later(interval)}, want: []v1alpha1.KeyState{retired, active, published},
+		},
+		"a standby that a server does not serve": {
+			acks: true, act: []step{cutOff, later(time.Minute), annotatedFormat},
+			want: []v1alpha1.KeyState{active, pending},
 		},
 		"removal of what is dead": {
 			before: []step{later(interval)}, act: []step{later(3 * time.Hour)},
@@ -139,6 +149,13 @@ func annotated(name, value string) step {
 
 func specified(change func(*v1alpha1.SigningKeySpec)) step {
 	return func(w *world) { w.author(func(k *v1alpha1.SigningKey) { change(&k.Spec) }) }
+}
+
+// cutOff leaves a server with what it has seen. Its Lease counts for another hour.
+func cutOff(w *world) { w.oracle.replicas[1].away = true }
+
+func annotatedFormat(w *world) {
+	specified(func(s *v1alpha1.SigningKeySpec) { s.KeyIDFormat = v1alpha1.LibTrust })(w)
 }
 
 func activateStandby(w *world) {
@@ -233,6 +250,7 @@ func copies(namespaces ...string) step {
 // begin makes the world in memory in which a scenario begins, up to where faults strike.
 func (c scenario) begin(t tb) *world {
 	w := newMemoryWorld(t, nil)
+	w.acks = c.acks
 	w.start()
 	c.prepare(w)
 	return w
@@ -257,10 +275,11 @@ func (c scenario) prepare(w *world) {
 
 // from is a world in memory that goes on from there, with processes that know nothing yet. One of the servers has just
 // been cut off: it signs with what it has for as long as it may.
-func from(t tb, before *world) *world {
+func (c scenario) from(t tb, before *world) *world {
 	w := newMemoryWorld(t, before)
+	w.acks = c.acks
 	w.start()
-	w.oracle.replicas[1].away = true
+	w.oracle.replicas[1].away = !c.acks
 	return w
 }
 

@@ -70,7 +70,7 @@ func (s *sequence) say(format string, args ...any) {
 
 func (s *sequence) begin(break_ func(*world)) {
 	s.world = newMemoryWorld(recorder{s.draw}, nil)
-	s.staleCache = true
+	s.staleCache, s.acks = true, rapid.Bool().Draw(s.draw, "servers keep Leases")
 	s.managers = append(s.managers, &manager{w: s.world})
 	// No two clocks are further apart than a minute. What they use up of it is not left to verifiers as leeway.
 	apart := time.Duration(0)
@@ -188,6 +188,12 @@ func (s *sequence) actions() map[string]func() {
 		},
 		"a server is cut off": func() {
 			s.oracle.replicas[rapid.IntRange(0, 1).Draw(s.draw, "which")].away = true
+		},
+		"a server is started anew": func() {
+			i := rapid.IntRange(0, 1).Draw(s.draw, "which")
+			before := s.oracle.replicas[i]
+			s.oracle.replicas[i] = &replica{offset: before.offset, away: before.away}
+			s.advance(time.Second)
 		},
 		"the servers see again": func() {
 			for _, r := range s.oracle.replicas {

@@ -58,6 +58,8 @@ type world struct {
 	// history has the states of the last hours, the newest last.
 	history []*state
 	decoded map[string]*state
+	// acks says that servers keep Leases, without which nobody waits for them.
+	acks bool
 	// staleCache says that managers' caches are one write behind.
 	staleCache bool
 	// tireless says that servers have no fence, for a world that is broken on purpose.
