@@ -28,15 +28,16 @@ const leaseGrace = 10 * time.Minute
 // serverLeaseReconciler deletes the Leases of servers that are no more. Where the Lease is owned by a Pod, Kubernetes does
 // it with the Pod; this is for those that are not, and for servers in a Pod that is cut off.
 type serverLeaseReconciler struct {
-	reader       client.Reader
-	client       client.Client
-	clock        clock.PassiveClock
-	maxStaleness time.Duration
+	reader client.Reader
+	client client.Client
+	clock  clock.PassiveClock
+	leases leaseSightings
+	Options
 }
 
 // addServerLease adds the controller to the manager.
 func addServerLease(mgr ctrl.Manager, o Options) error {
-	r := &serverLeaseReconciler{reader: mgr.GetClient(), client: mgr.GetClient(), clock: o.Clock, maxStaleness: o.MaxStaleness}
+	r := &serverLeaseReconciler{reader: mgr.GetClient(), client: mgr.GetClient(), clock: o.Clock, Options: o}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("serverlease").
 		For(&coordinationv1.Lease{}, builder.WithPredicates(heldChanged())).
@@ -48,12 +49,16 @@ func addServerLease(mgr ctrl.Manager, o Options) error {
 func (r *serverLeaseReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	var lease coordinationv1.Lease
 	if err := r.reader.Get(ctx, request.NamespacedName, &lease); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.leases.forget(request.Name)
+		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if _, labelled := lease.Labels[v1alpha1.LabelServerLease]; !labelled || lease.Name == LeaderLease || !lease.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
-	if left := leaseCollection(&lease, r.maxStaleness).Sub(r.clock.Now()); left >= 0 {
+	now := r.clock.Now()
+	if left := leaseCollection(&lease, r.leases.at(now, r.Options)).Sub(now); left >= 0 {
 		return ctrl.Result{RequeueAfter: left + time.Second}, nil
 	}
 	// What was looked at may be old: one that was renewed since must stay.
@@ -69,12 +74,12 @@ func (r *serverLeaseReconciler) Reconcile(ctx context.Context, request ctrl.Requ
 }
 
 // leaseCollection is when the Lease may go: some time after it ended, or was given back, or was made and never used.
-func leaseCollection(l *coordinationv1.Lease, longest time.Duration) time.Time {
+func leaseCollection(l *coordinationv1.Lease, belief leaseBelief) time.Time {
 	switch {
 	case held(l):
-		return leaseEnd(l, longest).Add(leaseGrace)
+		return belief.end(l).Add(leaseGrace)
 	case l.Spec.RenewTime != nil:
-		return l.Spec.RenewTime.Add(leaseGrace)
+		return belief.renewed(l).Add(leaseGrace)
 	}
 	return l.CreationTimestamp.Add(leaseGrace)
 }

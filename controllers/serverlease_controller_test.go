@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"math"
 	"testing"
 	"time"
 
@@ -50,7 +51,7 @@ func TestLeasesOfServersThatAreGoneAreCollected(t *testing.T) {
 			c.lease(l)
 			create(t, l)
 			r := &serverLeaseReconciler{
-				reader: plane.Client, client: b.r.client, clock: clocktesting.NewFakePassiveClock(start.Add(c.after)), maxStaleness: b.o.MaxStaleness,
+				reader: plane.Client, client: b.r.client, clock: clocktesting.NewFakePassiveClock(start.Add(c.after)), Options: b.o,
 			}
 			result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(l)})
 			if err != nil {
@@ -69,7 +70,7 @@ func TestLeasesOfServersThatAreGoneAreCollected(t *testing.T) {
 func TestLeaseThatNobodyEverUsedIsCollected(t *testing.T) {
 	l := serverLease("n", "tokenwright-server-a", time.Time{})
 	l.Spec, l.CreationTimestamp = coordinationv1.LeaseSpec{}, metav1.NewTime(time.Unix(1000, 0))
-	if diff := cmp.Diff(time.Unix(1600, 0), leaseCollection(l, time.Hour)); diff != "" {
+	if diff := cmp.Diff(time.Unix(1600, 0), leaseCollection(l, new(leaseSightings).at(time.Unix(2000, 0), Options{MaxStaleness: time.Hour}))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -82,7 +83,7 @@ func TestLeaseThatIsRenewedMeanwhileStays(t *testing.T) {
 		b.renew(l) // the server was away, and comes back just now
 		return c.Delete(ctx, o, opts...)
 	}})
-	r := &serverLeaseReconciler{reader: plane.Client, client: b.r.client, clock: b.clock, maxStaleness: b.o.MaxStaleness}
+	r := &serverLeaseReconciler{reader: plane.Client, client: b.r.client, clock: b.clock, Options: b.o}
 	result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(l)})
 	if err != nil {
 		t.Fatal(err)
@@ -91,4 +92,30 @@ func TestLeaseThatIsRenewedMeanwhileStays(t *testing.T) {
 		t.Error("it is not looked at again")
 	}
 	refresh(t, l)
+}
+
+// TestLeaseFromTheFutureIsCollected is what a server that was broken into leaves behind.
+func TestLeaseFromTheFutureIsCollected(t *testing.T) {
+	for name, released := range map[string]bool{"held": false, "given back": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newKeyBench(t, "collect-future")
+			l := serverLease(b.o.Namespace, "tokenwright-server-a", b.clock.Now().Add(100*365*24*time.Hour))
+			l.Spec.LeaseDurationSeconds = new(int32(math.MaxInt32))
+			if released {
+				l.Spec.HolderIdentity = nil
+			}
+			create(t, l)
+			r := &serverLeaseReconciler{reader: plane.Client, client: b.r.client, clock: b.clock, Options: b.o}
+			for range 3 { // it is looked at when it says to look again
+				result, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(l)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.clock.SetTime(b.clock.Now().Add(result.RequeueAfter))
+			}
+			if !gone(plane.Client.Get(t.Context(), client.ObjectKeyFromObject(l), l)) {
+				t.Errorf("it is there, %s later", b.o.MaxStaleness)
+			}
+		})
+	}
 }

@@ -54,6 +54,7 @@ type signingKeyReconciler struct {
 	metrics  *keyMetrics
 	clock    clock.PassiveClock
 	random   io.Reader
+	leases   *leaseSightings
 	Options
 }
 
@@ -63,8 +64,9 @@ func addSigningKey(mgr ctrl.Manager, o Options) error {
 	if err != nil {
 		return err
 	}
+	var leases leaseSightings // its own: it reads from a cache, which may be behind
 	figures.ask(func(ctx context.Context) ([]keyring.Ack, error) {
-		return serverAcks(ctx, mgr.GetClient(), o.Namespace, o.MaxStaleness)
+		return serverAcks(ctx, mgr.GetClient(), o.Namespace, leases.at(o.Clock.Now(), o))
 	})
 	r := &signingKeyReconciler{
 		live:     mgr.GetAPIReader(),
@@ -74,6 +76,7 @@ func addSigningKey(mgr ctrl.Manager, o Options) error {
 		metrics:  figures,
 		clock:    o.Clock,
 		random:   rand.Reader,
+		leases:   &leaseSightings{},
 		Options:  o,
 	}
 	whole := &leaving{signingKeyReconciler: r}

@@ -31,7 +31,7 @@ func (w *keyWork) readAcks(ctx context.Context) error {
 	if !w.ring.AwaitsAcks() {
 		return nil
 	}
-	acks, err := serverAcks(ctx, w.live, w.Namespace, w.MaxStaleness)
+	acks, err := serverAcks(ctx, w.live, w.Namespace, w.leases.at(w.now(), w.Options))
 	if err == nil {
 		w.acks = acks
 		return nil
@@ -68,20 +68,24 @@ func (w *keyWork) waitWake(now time.Time) time.Time {
 }
 
 // serverAcks reads what the servers say, ordered by the names of their Leases.
-func serverAcks(ctx context.Context, reader client.Reader, namespace string, longest time.Duration) ([]keyring.Ack, error) {
+func serverAcks(ctx context.Context, reader client.Reader, namespace string, belief leaseBelief) ([]keyring.Ack, error) {
 	var leases coordinationv1.LeaseList
 	err := reader.List(ctx, &leases, client.InNamespace(namespace), client.HasLabels{v1alpha1.LabelServerLease})
 	if err != nil {
 		return nil, fmt.Errorf("list the Leases of the servers: %w", err)
 	}
 	var acks []keyring.Ack
+	there := map[string]bool{}
 	for i := range leases.Items {
-		if l := &leases.Items[i]; held(l) {
+		l := &leases.Items[i]
+		there[l.Name] = true
+		if held(l) {
 			acks = append(acks, keyring.Ack{
-				Server: l.Name, Until: leaseEnd(l, longest), Serves: keyring.DecodeServes(l.Annotations[v1alpha1.AnnotationServes]),
+				Server: l.Name, Until: belief.end(l), Serves: keyring.DecodeServes(l.Annotations[v1alpha1.AnnotationServes]),
 			})
 		}
 	}
+	belief.forgetOthers(there)
 	slices.SortFunc(acks, func(a, b keyring.Ack) int { return strings.Compare(a.Server, b.Server) })
 	return acks, nil
 }
@@ -89,15 +93,6 @@ func serverAcks(ctx context.Context, reader client.Reader, namespace string, lon
 // held says whether a server has the Lease: one that stopped in order has given it back.
 func held(l *coordinationv1.Lease) bool {
 	return l.Spec.HolderIdentity != nil && *l.Spec.HolderIdentity != "" && l.Spec.RenewTime != nil
-}
-
-// leaseEnd is when the server stops to sign unless it renews the Lease. One that does not say how long it lasts is taken
-// to last for the longest time that servers may.
-func leaseEnd(l *coordinationv1.Lease, longest time.Duration) time.Time {
-	if l.Spec.LeaseDurationSeconds != nil {
-		longest = time.Duration(*l.Spec.LeaseDurationSeconds) * time.Second
-	}
-	return l.Spec.RenewTime.Add(longest)
 }
 
 // whatServersServeChanged passes what can change what a standby waits for. Renewals, which are all that happens most of the

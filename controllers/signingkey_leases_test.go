@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -296,4 +297,27 @@ func TestManagerFollowsTheServersLeases(t *testing.T) {
 		return nil
 	})
 	refresh(t, foreign)
+}
+
+// TestLeaseFromTheFutureHoldsUpNoRotation is what a server that was broken into can leave behind: a Lease that says to have
+// been renewed in a hundred years, or to last for as long, and that nobody renews.
+func TestLeaseFromTheFutureHoldsUpNoRotation(t *testing.T) {
+	b := newKeyBench(t, "acks-future")
+	key := b.signingKey("registry")
+	future, long := b.server("tokenwright-server-a"), b.server("tokenwright-server-b")
+	b.rewrite(future, func(l *coordinationv1.Lease) {
+		l.Spec.RenewTime = new(metav1.NewMicroTime(b.clock.Now().Add(100 * 365 * 24 * time.Hour)))
+	})
+	b.rewrite(long, func(l *coordinationv1.Lease) { l.Spec.LeaseDurationSeconds = new(int32(math.MaxInt32)) })
+	b.reconcile(key)
+	b.after(b.o.MaxStaleness, key)
+	b.current(key)
+	if diff := cmp.Diff([]v1alpha1.KeyState{active, pending}, statesOf(key)); diff != "" {
+		t.Fatalf("until then the servers may sign (-want +got):\n%s", diff)
+	}
+	b.after(2*b.o.ClockSkew+time.Second, key)
+	b.current(key)
+	if diff := cmp.Diff([]v1alpha1.KeyState{active, published}, statesOf(key)); diff != "" {
+		t.Errorf("no server may sign by such a Lease any more (-want +got):\n%s", diff)
+	}
 }

@@ -56,7 +56,7 @@ func newKeyBench(t *testing.T, name string) *keyBench {
 	o.statusLimit = rate.NewLimiter(rate.Inf, 1)
 	return &keyBench{T: t, clock: clock, events: recorder.Events, o: o, r: &signingKeyReconciler{
 		live: c, client: c, status: o.statusWriter(c, "signingkey"), recorder: recorder, metrics: figures,
-		clock: clock, random: rand.Reader, Options: o,
+		clock: clock, random: rand.Reader, leases: &leaseSightings{}, Options: o,
 	}}
 }
 

@@ -166,7 +166,7 @@ func (m *manager) restart() {
 	m.events = recorder.Events
 	m.r = &signingKeyReconciler{
 		live: live, client: cached, status: o.statusWriter(cached, "signingkey"), recorder: recorder, metrics: figures,
-		clock: clock, random: rand.Reader, Options: o,
+		clock: clock, random: rand.Reader, leases: &leaseSightings{}, Options: o,
 	}
 }
 
