@@ -90,7 +90,7 @@ func addSigningKey(mgr ctrl.Manager, o Options) error {
 		Watches(&v1alpha1.SigningKey{}, handler.EnqueueRequestsFromMapFunc(r.others), builder.WithPredicates(specChanged())).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.owning)).
 		Watches(&corev1.ConfigMap{}, handler.EnqueueRequestsFromMapFunc(r.owning)).
-		Watches(&coordinationv1.Lease{}, handler.EnqueueRequestsFromMapFunc(r.all), builder.WithPredicates(whatServersServeChanged())).
+		Watches(&coordinationv1.Lease{}, r.calmly(), builder.WithPredicates(whatServersServeChanged())).
 		WithOptions(controllerOptions(2)).
 		Complete(whole)
 }

@@ -7,10 +7,13 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
 	coordinationv1 "k8s.io/api/coordination/v1"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -106,7 +109,32 @@ func whatServersServeChanged() predicate.Predicate {
 	}}
 }
 
-// all asks for every SigningKey to be looked at again: a server serves the keys of all.
-func (r *signingKeyReconciler) all(ctx context.Context, _ client.Object) []ctrl.Request {
-	return r.requests(ctx, func(*v1alpha1.SigningKey) bool { return true })
+// A server that says that it serves something else many times in a second is not followed each time: what is asked of the
+// API server for it is taken from others.
+const (
+	leaseNewsBurst  = 20
+	leaseNewsPeriod = time.Second
+)
+
+// calmly has every SigningKey looked at again, because a server serves the keys of all: at once, as long as that is not
+// asked for too often, and else a little later, once for all who ask meanwhile.
+func (r *signingKeyReconciler) calmly() handler.EventHandler {
+	limit := rate.NewLimiter(rate.Every(leaseNewsPeriod), leaseNewsBurst)
+	return handler.Funcs{
+		CreateFunc: func(ctx context.Context, _ event.CreateEvent, queue leaseNews) { r.all(ctx, limit, queue) },
+		UpdateFunc: func(ctx context.Context, _ event.UpdateEvent, queue leaseNews) { r.all(ctx, limit, queue) },
+		DeleteFunc: func(ctx context.Context, _ event.DeleteEvent, queue leaseNews) { r.all(ctx, limit, queue) },
+	}
+}
+
+type leaseNews = workqueue.TypedRateLimitingInterface[ctrl.Request]
+
+func (r *signingKeyReconciler) all(ctx context.Context, limit *rate.Limiter, queue leaseNews) {
+	after := time.Duration(0)
+	if !limit.AllowN(r.clock.Now(), 1) {
+		after = leaseNewsPeriod
+	}
+	for _, request := range r.requests(ctx, func(*v1alpha1.SigningKey) bool { return true }) {
+		queue.AddAfter(request, after)
+	}
 }

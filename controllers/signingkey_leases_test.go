@@ -12,6 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -319,5 +321,40 @@ func TestLeaseFromTheFutureHoldsUpNoRotation(t *testing.T) {
 	b.current(key)
 	if diff := cmp.Diff([]v1alpha1.KeyState{active, published}, statesOf(key)); diff != "" {
 		t.Errorf("no server may sign by such a Lease any more (-want +got):\n%s", diff)
+	}
+}
+
+// TestServerThatFlapsIsNotFollowedEachTime counts what comes into the queue at once, and what comes later.
+func TestServerThatFlapsIsNotFollowedEachTime(t *testing.T) {
+	b := newKeyBench(t, "acks-flap")
+	key := b.signingKey("registry")
+	queue := &countingQueue{}
+	h := b.r.calmly()
+	for range 1000 {
+		h.Update(t.Context(), event.UpdateEvent{}, queue)
+	}
+	if queue.atOnce != leaseNewsBurst || queue.later != 1000-leaseNewsBurst {
+		t.Errorf("%d at once and %d later, want %d at once", queue.atOnce, queue.later, leaseNewsBurst)
+	}
+	b.clock.SetTime(b.clock.Now().Add(leaseNewsPeriod))
+	h.Create(t.Context(), event.CreateEvent{}, queue)
+	h.Delete(t.Context(), event.DeleteEvent{}, queue)
+	if queue.atOnce != leaseNewsBurst+1 || queue.last.Name != key.Name {
+		t.Errorf("%d at once, the last for %s: it goes on after a while", queue.atOnce, queue.last)
+	}
+}
+
+type countingQueue struct {
+	workqueue.TypedRateLimitingInterface[ctrl.Request]
+	atOnce, later int
+	last          ctrl.Request
+}
+
+func (q *countingQueue) AddAfter(request ctrl.Request, after time.Duration) {
+	q.last = request
+	if after > 0 {
+		q.later++
+	} else {
+		q.atOnce++
 	}
 }
