@@ -27,7 +27,7 @@ cp config/rbac/server/role.yaml "$files/rbac/server.yaml"
 for role in viewer editor platform_viewer platform_admin; do
   cp "config/rbac/roles/$role.yaml" "$files/rbac/$role.yaml"
 done
-for policy in accesspolicies server_leases system_kinds; do
+for policy in accesspolicies key_records server_leases system_kinds; do
   cp "config/admission/$policy.yaml" "$files/admission/$policy.yaml"
 done
 cp config/prometheus/rules.yaml "$files/prometheus/"

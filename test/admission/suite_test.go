@@ -100,8 +100,8 @@ func install(ctx context.Context, t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(objects) != 6 {
-		t.Fatalf("rendered %d objects, expected three policies with their bindings", len(objects))
+	if len(objects) != 8 {
+		t.Fatalf("rendered %d objects, expected four policies with their bindings", len(objects))
 	}
 	for _, o := range objects {
 		if err := plane.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership); err != nil {

@@ -54,8 +54,29 @@ func Recall(ring Ring, status v1alpha1.SigningKeyStatus, now time.Time) Ring {
 	if status.LastHandledRotate != "" {
 		ring.LastHandledRotate = status.LastHandledRotate
 	}
+	ring.oneSigns(now.UTC().Round(0))
 	ring.recall(status, now)
 	return ring
+}
+
+// oneSigns leaves the Active key that was activated last, and retires others: a status is never written so, but a ring
+// with two could not be read again.
+func (r *Ring) oneSigns(now time.Time) {
+	last := -1
+	for i := range r.Keys {
+		k := &r.Keys[i]
+		if k.State != v1alpha1.KeyActive {
+			continue
+		}
+		if last >= 0 {
+			if !k.Activated.After(r.Keys[last].Activated) {
+				k.State, k.Retired, k.Private = v1alpha1.KeyRetired, now, nil
+				continue
+			}
+			r.Keys[last].State, r.Keys[last].Retired, r.Keys[last].Private = v1alpha1.KeyRetired, now, nil
+		}
+		last = i
+	}
 }
 
 // recall brings a key of an older ring to where the status knows it to be. One that the status does not know any more
@@ -66,7 +87,7 @@ func (k *Key) recall(s v1alpha1.KeyStatus, now time.Time) {
 		k.State = v1alpha1.KeyRevoked
 	case s.State == v1alpha1.KeyActive && k.Private != nil:
 		k.State = v1alpha1.KeyActive
-		k.Published, k.Activated = parsed(s.PublishedTime, now), parsed(s.ActivatedTime, now)
+		k.Published, k.Activated = past(s.PublishedTime, now), past(s.ActivatedTime, now)
 		k.SignUntil = time.Time{}
 		if s.SignUntil != "" {
 			k.SignUntil = parsed(s.SignUntil, now)
@@ -108,8 +129,8 @@ func recoverKey(s v1alpha1.KeyStatus, now time.Time) (Key, bool) {
 	}
 	k := Key{
 		Thumbprint: s.Thumbprint, KeyID: s.KeyID, State: v1alpha1.KeyRetired, Public: public,
-		Created: parsed(s.CreatedTime, now), Published: parsed(s.PublishedTime, now),
-		Activated: parsed(s.ActivatedTime, now), Retired: parsed(s.RetiredTime, now), TokenLifetime: longestLifetime,
+		Created: past(s.CreatedTime, now), Published: past(s.PublishedTime, now),
+		Activated: past(s.ActivatedTime, now), Retired: past(s.RetiredTime, now), TokenLifetime: longestLifetime,
 	}
 	if s.State == v1alpha1.KeyRevoked {
 		k.State = v1alpha1.KeyRevoked
@@ -122,6 +143,14 @@ func recoverKey(s v1alpha1.KeyStatus, now time.Time) (Key, bool) {
 	}
 	k.Algorithm, k.Format = jwk.Algorithm, formatOf(k)
 	return k, checkIDs(&k) == nil && checkTimes(&k) == nil
+}
+
+// past is a time that cannot lie in the future: a key that was retired there would stay until then.
+func past(t v1alpha1.DateTime, now time.Time) time.Time {
+	if v := parsed(t, now); v.Before(now) {
+		return v
+	}
+	return now.UTC()
 }
 
 func parsed(t v1alpha1.DateTime, otherwise time.Time) time.Time {
