@@ -25,6 +25,8 @@ type authorityWork struct {
 	// caSecret is the Secret as it was read or written last, nil if there is none; caErr is why it could not be read.
 	caSecret *corev1.Secret
 	caErr    error
+	// recovered says that which authorities are trusted was read from the home ConfigMap.
+	recovered bool
 }
 
 // caName is the name of the certificate authority's Secret.
@@ -54,8 +56,9 @@ func (w *keyWork) readAuthority(ctx context.Context) {
 // are trusted (it was lost, or is an old one that was restored), the home ConfigMap does: ca.crt never loses one by a
 // fault.
 func (w *keyWork) keepAuthority(ctx context.Context, home public) error {
-	if len(w.ring.Authorities) == 0 && (w.secret == nil || w.usesAuthority()) {
+	if len(w.ring.Authorities) == 0 && (w.secret == nil || w.usesAuthority() && home.generation > w.ring.Generation) {
 		w.ring.Authorities = keyring.RecoverTrust(home.authorities, w.now())
+		w.recovered = true
 	}
 	var err error
 	switch {
@@ -96,6 +99,9 @@ func (w *keyWork) useSecret(ctx context.Context, home public) error {
 	if err := keyring.CheckHeld(w.ring, held); err != nil {
 		w.stall(v1alpha1.ReasonInvalidSecret, "Secret %s %v", name, err)
 		return nil
+	}
+	if w.recovered {
+		w.ring.Authorities = keyring.Vouched(w.ring.Authorities, held, w.now())
 	}
 	w.useAuthority(held)
 	if err := keyring.CheckNext(w.ring, held); err != nil {

@@ -231,6 +231,18 @@ func RecoverTrust(published [][]byte, now time.Time) []Trust {
 	return out
 }
 
+// Vouched returns what RecoverTrust read with only those authorities in use whose private halves are held. The others are
+// as if they were replaced now: tokens may live under them, and nothing shows that they are not somebody else's.
+func Vouched(recovered []Trust, held Held, now time.Time) []Trust {
+	out := slices.Clone(recovered)
+	for i := range out {
+		if t := &out[i]; t.inUse() && !held.Current.is(*t) && !held.Next.is(*t) {
+			t.Replaced = now.UTC().Round(0)
+		}
+	}
+	return out
+}
+
 // consistentTrust says what is wrong with the authorities of a ring.
 func consistentTrust(trusted []Trust) error {
 	if len(trusted) > maxAuthorities {
