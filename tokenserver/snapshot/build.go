@@ -92,6 +92,9 @@ func (b *Builder) addKeys(s *Snapshot, in Input) {
 			audience.Name = string(name)
 			s.Audiences[audience.Name] = &audience
 		}
+		if k.Object.DeletionTimestamp.IsZero() {
+			s.Counts.SigningKeys++
+		}
 		if prototype.Signer != nil {
 			s.Counts.UsableSigningKeys++
 		}
@@ -100,7 +103,6 @@ func (b *Builder) addKeys(s *Snapshot, in Input) {
 		}
 	}
 	b.end()
-	s.Counts.SigningKeys = len(keys)
 	s.addPublic(rings)
 }
 

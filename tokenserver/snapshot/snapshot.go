@@ -41,7 +41,7 @@ type Counts struct {
 	Policies int
 	// Keys in the JWKS.
 	Keys int
-	// SigningKeys observed, and how many of them can sign.
+	// SigningKeys that are not being deleted, and how many of them can sign: one that is being deleted shall not.
 	SigningKeys, UsableSigningKeys int
 	// Providers that can serve.
 	Providers int
