@@ -6,6 +6,9 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
 )
 
+// warningEvent is a warning that waits to be told.
+type warningEvent struct{ reason, action, note string }
+
 // event tells of one step in the life of a key. Steps that change no state (a longer lifetime, a new certificate) are
 // not told.
 func (w *keyWork) event(t keyring.Transition, previous keyring.Ring) {

@@ -80,8 +80,9 @@ func (w *keyWork) recoverLost() {
 	if w.params.Deleting {
 		what = "what is known of their public halves stays until the SigningKey goes"
 	}
-	w.recorder.Eventf(w.key, nil, corev1.EventTypeWarning, "KeysLost", "Recover",
-		"The Secret with the private keys does not exist any more; %s", what)
+	w.found = append(w.found, warningEvent{
+		"KeysLost", "Recover", "The Secret with the private keys does not exist any more; " + what,
+	})
 }
 
 // save writes the ring. A conflict means that somebody else wrote: the caller begins anew.

@@ -46,6 +46,8 @@ type keyWork struct {
 	raced bool
 	// left are the objects that should have been deleted and could not be.
 	left []string
+	// found are warnings about the Secret, to be told when what follows from them is written: only then did it happen.
+	found []warningEvent
 }
 
 // begin returns the work, and what is wrong with the spec.
@@ -149,8 +151,9 @@ func (w *keyWork) adoptGeneration(published int64) bool {
 	}
 	w.ring = keyring.Recall(w.ring, w.key.Status, w.now())
 	w.ring.Generation = max(w.ring.Generation, published)
-	w.recorder.Eventf(w.key, nil, corev1.EventTypeWarning, "SecretRestored", "Recall",
-		"The Secret holds an older key set; what was revoked or made since is taken from the status")
+	w.found = append(w.found, warningEvent{
+		"SecretRestored", "Recall", "The Secret holds an older key set; what was revoked or made since is taken from the status",
+	})
 	return true
 }
 
@@ -158,6 +161,10 @@ func (w *keyWork) adoptGeneration(published int64) bool {
 func (w *keyWork) tell(plan []keyring.Transition, next keyring.Ring) {
 	previous := w.ring
 	w.ring = next
+	for _, e := range w.found {
+		w.recorder.Eventf(w.key, nil, corev1.EventTypeWarning, e.reason, e.action, "%s", e.note)
+	}
+	w.found = nil
 	for _, t := range plan {
 		w.event(t, previous)
 	}
