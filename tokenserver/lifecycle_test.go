@@ -14,9 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/test/fixture"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -327,6 +330,24 @@ func TestMetricsOfRequests(t *testing.T) {
 	}
 	if strings.Contains(body, "xxx") {
 		t.Error("what a client sent became a label")
+	}
+}
+
+func TestAKeyThatMayNotSignAnyMoreIsNotUsable(t *testing.T) {
+	r := start(t, nil)
+	over := fixture.Key(t, "registry", v1alpha1.KeyID, time.Now().Add(-2*time.Hour), service, "second.example.com")
+	over.Ring.Keys[0].SignUntil = time.Now().Add(-time.Second)
+	lasts := fixture.Key(t, "other", v1alpha1.KeyID, time.Now(), "other.example.com")
+	lasts.Ring.Keys[0].SignUntil = time.Now().Add(time.Hour)
+	r.snapshots.Store(snapshot.Build(snapshot.Input{Policies: policy.NewIndex(nil), Keys: []snapshot.Keys{over, lasts}, At: time.Now()}))
+	if got := r.get(t, "", "", asking()).status; got != http.StatusServiceUnavailable {
+		t.Errorf("the answer is %d: this test shows nothing", got)
+	}
+	body := string(r.probe(t, "/metrics").body)
+	for _, want := range []string{`tokenwright_server_signing_keys{usable="true"} 1`, `tokenwright_server_signing_keys{usable="false"} 1`} {
+		if !strings.Contains(body, want+"\n") {
+			t.Errorf("an alert goes by this, and it is missing: %s", want)
+		}
 	}
 }
 
