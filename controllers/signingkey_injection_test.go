@@ -65,7 +65,7 @@ type injector struct {
 	overtake func()
 	// over says that the context of this reconcile has ended.
 	over bool
-	// writes counts what was carried out; struck counts the faults that happened.
+	// writes counts what was carried out; struck counts the faults by number that happened.
 	writes, struck int
 }
 
@@ -79,11 +79,10 @@ func (i *injector) do(c call, carryOut func() error) error {
 		return fmt.Errorf("%s: %w", c, context.DeadlineExceeded)
 	}
 	kind := i.faults[len(i.calls)]
-	if kind == "" && i.strike != nil {
-		kind = i.strike(c)
-	}
 	if kind != "" {
 		i.struck++
+	} else if i.strike != nil {
+		kind = i.strike(c)
 	}
 	switch kind {
 	case refusal:

@@ -42,6 +42,9 @@ func TestEveryFaultAtEveryCall(t *testing.T) {
 					}
 					w := c.from(t, begin)
 					got := c.play(w, map[int]fault{n + 1: kind})
+					if struck := w.managers[0].struck; struck != 1 {
+						t.Errorf("%s at call %d, %s, struck %d times", kind, n+1, calls[n], struck)
+					}
 					if c.spares {
 						got, want = got.withoutSpares(), want.withoutSpares()
 					}

@@ -390,4 +390,7 @@ func (s *sequence) heal() {
 	if key, ok := now.ring.Active(); !ok || s.now().Sub(key.Activated) > 28*time.Hour {
 		s.Fatalf("after all was mended keys do not rotate")
 	}
+	if s.oracle.mints == 0 || s.oracle.rotations == 0 {
+		s.Fatalf("in a whole life %d tokens were signed and %d keys activated: the oracle saw nothing", s.oracle.mints, s.oracle.rotations)
+	}
 }

@@ -116,6 +116,19 @@ func TestCompileHoldsRotationBack(t *testing.T) {
 	}
 }
 
+func TestIntervalsOfSecondsAreForTestsOnly(t *testing.T) {
+	key := &v1alpha1.SigningKey{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{v1alpha1.AnnotationTestInterval: "5s"}}}
+	key.Spec.TokenLifetime, key.Spec.Rotation = "1m", v1alpha1.Rotation{Interval: "1h", PublishAhead: "0s"}
+	p, problems := keyring.Compile(key, limits)
+	if len(problems) > 0 || p.Interval != time.Hour {
+		t.Errorf("an annotation shortens the interval to %s: %v", p.Interval, problems)
+	}
+	short := keyring.Limits{ClockSkew: time.Second, TestBounds: true}
+	if p, problems = keyring.Compile(key, short); len(problems) > 0 || p.Interval != 5*time.Second {
+		t.Errorf("with --test-bounds the interval is %s: %v", p.Interval, problems)
+	}
+}
+
 func TestBoundThatCannotBeWrittenIsRefused(t *testing.T) {
 	spec := v1alpha1.SigningKeySpec{TokenLifetime: "1m", Rotation: v1alpha1.Rotation{Interval: "1m", PublishAhead: "0s"}}
 	stale := limits
