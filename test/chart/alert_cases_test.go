@@ -15,6 +15,7 @@ const (
 	caUntil     = `tokenwright_certificate_authority_expiry_timestamp_seconds` + key
 	unusable    = `tokenwright_server_signing_keys{` + here + `,pod="tokenwright-server-1",usable="false"}`
 	usable      = `tokenwright_server_signing_keys{` + here + `,pod="tokenwright-server-1",usable="true"}`
+	keptSets    = `tokenwright_server_kept_key_sets` + one
 	viewAge     = `tokenwright_server_view_age_seconds` + one
 	fenced      = `tokenwright_server_fenced` + one
 	leaseFails  = `tokenwright_server_lease_renewal_failures_total` + one
@@ -120,9 +121,16 @@ func keyAlertCases() map[string]alertCase {
 }
 
 func serverAlertCases() map[string]alertCase {
-	const cannotSign, stale, isFenced, lease = "TokenwrightSigningKeyUnusable", "TokenwrightServerViewStale",
-		"TokenwrightServerFenced", "TokenwrightLeaseRenewalFails"
+	const cannotSign, kept, stale, isFenced, lease = "TokenwrightSigningKeyUnusable", "TokenwrightKeySetKept",
+		"TokenwrightServerViewStale", "TokenwrightServerFenced", "TokenwrightLeaseRenewalFails"
 	return map[string]alertCase{
+		"a Secret is damaged": {
+			reason: "keys do not rotate, and a server that starts has none", alert: kept, at: "15m", series: map[string]string{keptSets: "1x20"},
+			want: []fired{{labels: map[string]string{}, summary: "Servers in tokenwright-system serve 1 of the SigningKeys from memory"}},
+		},
+		"a Secret is lost and made anew": {
+			reason: "the manager does that by itself", alert: kept, at: "15m", series: map[string]string{keptSets: "1x2 0x20"},
+		},
 		"two SigningKeys cannot be used": {
 			reason: "requests for them fail", alert: cannotSign, at: "15m", series: map[string]string{unusable: "2x20", usable: "1x20"},
 			want: []fired{{labels: map[string]string{}, summary: "Servers in tokenwright-system cannot sign with 2 of the SigningKeys"}},
