@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr/testr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
@@ -52,21 +51,7 @@ type observing struct {
 
 func start(t *testing.T, config *rest.Config) observing {
 	t.Helper()
-	holder := &snapshot.Holder{}
-	o, err := New(Options{Config: config, Namespace: system, Holder: holder, Log: testr.New(t)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- o.Start(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("observe: %v", err)
-		}
-	})
-	return observing{o, holder}
+	return startBounded(t, config, 0)
 }
 
 func startReady(t *testing.T) observing {
