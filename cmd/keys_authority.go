@@ -79,7 +79,7 @@ func hasAuthority(key *v1alpha1.SigningKey) error {
 // of the most important warning and the messages of all; the message of this one names the command.
 func unconfirmed(key *v1alpha1.SigningKey) bool {
 	w := warning(key)
-	return w != nil && (w.Reason == v1alpha1.ReasonAuthorityUnconfirmed || strings.Contains(w.Message, "--certificate-authority --confirm"))
+	return w != nil && (w.Reason == v1alpha1.ReasonAuthorityUnconfirmed || strings.Contains(w.Message, keyring.ConfirmFlags))
 }
 
 func (s *session) confirmCommand(key *v1alpha1.SigningKey) string {

@@ -51,14 +51,14 @@ func (w *keyWork) unanswered() string {
 
 // unconfirmed says what to do about the next authority.
 func (w *keyWork) unconfirmed() string {
-	command := fmt.Sprintf("tokenwright keys rotate %s --certificate-authority", w.key.Name)
+	command := "tokenwright keys rotate " + w.key.Name
 	if w.usesAuthority() && w.held.Current != nil && w.held.Next == nil {
 		return fmt.Sprintf("the next certificate authority is in ca.crt, but not in Secret %s any more, and cannot be confirmed; "+
-			"restore the Secret, or ask for another authority: %s", w.caName(), command)
+			"restore the Secret, or ask for another authority: %s --certificate-authority", w.caName(), command)
 	}
 	home := w.home()
 	return fmt.Sprintf("the next certificate authority is in ca.crt of ConfigMap %s/%s and waits; "+
-		"restart the registries with that file, so that they trust it, and then run: %s --confirm", home.Namespace, home.Name, command)
+		"restart the registries with that file, so that they trust it, and then run: %s %s", home.Namespace, home.Name, command, keyring.ConfirmFlags)
 }
 
 // tellAuthorities makes an event of each authority that came, that issues now, and that went. The first is not told: it

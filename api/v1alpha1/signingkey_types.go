@@ -256,7 +256,7 @@ type KeyStatus struct {
 
 // SigningKeyStatus is the state of the keys.
 type SigningKeyStatus struct {
-	// conditions are Ready, Published, and Stalled while a person has to help.
+	// conditions are Ready, Published, Stalled while a person has to help, and Warning while something will go wrong.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

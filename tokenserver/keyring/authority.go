@@ -79,6 +79,10 @@ func (p Params) living(now time.Time, ring Ring) []Trust {
 	})
 }
 
+// ConfirmFlags are those of `tokenwright keys rotate` that confirm the next authority. What the manager says of an authority
+// that waits holds them, whatever else it says in the same message: that is how the command knows that one waits.
+const ConfirmFlags = "--certificate-authority --confirm"
+
 // AuthorityStep is what has to be done to the Secret of the certificate authority.
 type AuthorityStep string
 

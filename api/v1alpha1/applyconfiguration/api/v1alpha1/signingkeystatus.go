@@ -14,7 +14,7 @@ import (
 //
 // SigningKeyStatus is the state of the keys.
 type SigningKeyStatusApplyConfiguration struct {
-	// conditions are Ready, Published, and Stalled while a person has to help.
+	// conditions are Ready, Published, Stalled while a person has to help, and Warning while something will go wrong.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that the status speaks of; -1 before the first.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
