@@ -29,6 +29,10 @@ const (
 // maxGeneration bounds what an annotation is believed: past it a number is not one of ours.
 const maxGeneration = int64(1) << 53
 
+// maxLead is by how much a published generation may be ahead of the key set's. A Secret that was lost or is old is never
+// so far behind; somebody who edits the ConfigMap could let the key set leap to where no generation is believed.
+const maxLead = int64(1) << 32
+
 // home is where the public part always is.
 func (w *keyWork) home() keyring.Publication {
 	return keyring.Publication{Namespace: w.key.Namespace, Name: keyring.ConfigMapName(w.key)}
@@ -65,10 +69,10 @@ func (w *keyWork) readHome(ctx context.Context) public {
 // outrun says whether the ConfigMap holds a newer key set than ours, which another manager made meanwhile. A copy that
 // says so is believed only if home has one, too.
 func (w *keyWork) outrun(ctx context.Context, place keyring.Publication, live *corev1.ConfigMap) (bool, error) {
-	held := publishedGeneration(live)
+	held := credible(publishedGeneration(live), w.ring.Generation)
 	if held > w.ring.Generation && place != w.home() {
 		home := w.readHome(ctx)
-		return home.generation > w.ring.Generation, home.err
+		return credible(home.generation, w.ring.Generation) > w.ring.Generation, home.err
 	}
 	return held > w.ring.Generation, nil
 }
@@ -217,6 +221,14 @@ func publishedGeneration(live *corev1.ConfigMap) int64 {
 		return 0
 	}
 	return generation
+}
+
+// credible returns the published generation, or nothing if the key set, of the other generation, cannot have been so far.
+func credible(published, own int64) int64 {
+	if published-own >= maxLead {
+		return 0
+	}
+	return published
 }
 
 // places are where the public part shall be, home first.

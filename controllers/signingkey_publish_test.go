@@ -1,6 +1,8 @@
 package controllers
 
 import (
+	"math"
+	"strconv"
 	"testing"
 	"time"
 
@@ -252,4 +254,29 @@ func TestCopies(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
+}
+
+// TestGenerationThatSomebodyMadeUpIsNotBelieved holds that whoever edits the ConfigMap cannot bring the key set to the end
+// of the numbers, past which an older set would replace a newer one.
+func TestGenerationThatSomebodyMadeUpIsNotBelieved(t *testing.T) {
+	for _, made := range []int64{maxGeneration - 1, maxGeneration, math.MaxInt64, 1<<32 + 1000} {
+		b := newKeyBench(t, "made-up")
+		key := b.signingKey("registry")
+		b.reconcile(key)
+		before := b.ring(key).Generation
+		m := b.configMap(key)
+		m.Annotations[v1alpha1.AnnotationGeneration] = strconv.FormatInt(made, 10)
+		m.Data["jwks.json"] = "{}"
+		if err := plane.Client.Update(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		b.reconcile(key)
+		b.current(key)
+		if after := b.ring(key).Generation; after > before+10 || publishedGeneration(b.configMap(key)) != after {
+			t.Errorf("%d: the key set went from generation %d to %d, and %d is public", made, before, after, publishedGeneration(b.configMap(key)))
+		}
+		if diff := cmp.Diff(keysIn(key, active, published), b.jwks(b.configMap(key))); diff != "" {
+			t.Errorf("%d: the JWKS (-want +got):\n%s", made, diff)
+		}
+	}
 }
