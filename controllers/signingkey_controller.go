@@ -127,7 +127,8 @@ func (r *signingKeyReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 	return result, errors.Join(failure, err)
 }
 
-// requeueAfter is the time to the next transition, and never longer than the recheck.
+// requeueAfter is the time to the next transition, and never longer than the recheck. What became due after the plan was
+// made, while this reconcile still wrote, is looked at again at once.
 func (w *keyWork) requeueAfter(now time.Time) time.Duration {
 	after := recheckKeys
 	switch {
@@ -136,9 +137,13 @@ func (w *keyWork) requeueAfter(now time.Time) time.Duration {
 	case len(w.ring.Publications) > 1:
 		after = recheckCopies
 	}
-	for _, wake := range []time.Time{w.params.Wake(now, w.ring), w.waitWake(now), w.warnWake(now)} {
+	planned := now
+	if !w.planned.IsZero() {
+		planned = w.planned
+	}
+	for _, wake := range []time.Time{w.params.Wake(planned, w.ring), w.waitWake(planned), w.warnWake(now)} {
 		if !wake.IsZero() {
-			after = min(after, wake.Sub(now))
+			after = min(after, max(firstRetry, wake.Sub(now)))
 		}
 	}
 	return after

@@ -42,6 +42,8 @@ type keyWork struct {
 	acksUnknown bool
 	// unsaved says that the ring, or the next one, could not be written.
 	unsaved bool
+	// planned is the time for which was planned last; zero if nothing was.
+	planned time.Time
 	// raced says that somebody else wrote what we were about to write.
 	raced bool
 	// left are the objects that should have been deleted and could not be.
@@ -87,6 +89,7 @@ func (w *keyWork) keepKeys(ctx context.Context) error {
 	for range maxRounds {
 		publishErr := errors.Join(w.publishHome(ctx), w.readAcks(ctx))
 		now := w.now()
+		w.planned = now
 		ring, revised := w.params.Revise(now, w.ring, w.held)
 		plan := keyring.Plan(now, w.params, ring, w.facts())
 		if len(plan) == 0 && (!(dirty || revised) || len(w.ring.Keys) == 0) {
