@@ -83,6 +83,8 @@ func (r *signingKeyReconciler) end(ctx context.Context, key *v1alpha1.SigningKey
 	}
 	if w.readable {
 		r.metrics.observe(key.Name, w.params, w.ring, w.authority.Until())
+	} else {
+		r.metrics.end(key.Name)
 	}
 	if over || err == nil && failure == nil && !now.Before(w.heldUntil()) {
 		return r.letGo(ctx, w, over)

@@ -100,6 +100,22 @@ func (m *keyMetrics) observe(name string, p keyring.Params, ring keyring.Ring, a
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.figures[name] = f
+	if p.Deleting {
+		m.ends(name)
+	}
+}
+
+// end says that the SigningKey is being deleted, whatever its keys are. No key follows, and nobody misses one.
+func (m *keyMetrics) end(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ends(name)
+}
+
+func (m *keyMetrics) ends(name string) {
+	if f, ok := m.figures[name]; ok {
+		m.figures[name] = keyFigures{params: f.params, last: f.last, states: f.states}
+	}
 }
 
 func (m *keyMetrics) forget(name string) {
@@ -140,7 +156,7 @@ func (m *keyMetrics) Collect(out chan<- prometheus.Metric) {
 		for state, count := range f.states {
 			gauge(m.keys, float64(count), string(state))
 		}
-		if known {
+		if known && len(f.ring.Keys) > 0 {
 			serving, others := f.params.Census(now, f.ring, acks)
 			gauge(m.serverLeases, float64(serving), "true")
 			gauge(m.serverLeases, float64(others), "false")

@@ -151,6 +151,9 @@ func TestPrivateHalvesLeaveTheMemoryWithTheDeletion(t *testing.T) {
 			if s := snapshot.Build(snapshot.Input{Keys: k.current}); s.Counts.UsableSigningKeys != 0 || s.Counts.Keys != 1 {
 				t.Errorf("counts %+v", s.Counts)
 			}
+			if n := k.kept(); n != 0 {
+				t.Errorf("%d key sets are told to be served from memory, of a SigningKey whose Secret may go", n)
+			}
 		})
 	}
 }

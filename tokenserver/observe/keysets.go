@@ -119,11 +119,12 @@ func (k *keySets) withoutRevoked(ring keyring.Ring) keyring.Ring {
 	return ring
 }
 
-// kept is how many key sets are there although their Secret is not, or is no good.
+// kept is how many key sets are there although their Secret is not, or is no good. Those of SigningKeys that are being
+// deleted are not counted: it is in order that their Secrets go.
 func (k *keySets) kept() int {
 	n := 0
-	for _, set := range k.sets {
-		if set.known && set.fault != "" {
+	for _, c := range k.current {
+		if c.Known && c.Fault != "" && !deleting(c.Object) {
 			n++
 		}
 	}
