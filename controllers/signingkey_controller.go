@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -55,6 +56,8 @@ type signingKeyReconciler struct {
 	clock    clock.PassiveClock
 	random   io.Reader
 	leases   *leaseSightings
+	// standbys has the names of the SigningKeys whose standby waits for servers; nil: it is not known which do.
+	standbys *sync.Map
 	Options
 }
 
@@ -77,6 +80,7 @@ func addSigningKey(mgr ctrl.Manager, o Options) error {
 		clock:    o.Clock,
 		random:   rand.Reader,
 		leases:   &leaseSightings{},
+		standbys: &sync.Map{},
 		Options:  o,
 	}
 	whole := &leaving{signingKeyReconciler: r}
@@ -103,7 +107,7 @@ func (r *signingKeyReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 	case key == nil && failure != nil:
 		return ctrl.Result{}, failure
 	case key == nil:
-		r.metrics.forget(request.Name)
+		r.forget(request.Name)
 		return ctrl.Result{}, nil // what it owned in its namespace goes with it
 	case !key.DeletionTimestamp.IsZero():
 		return r.end(ctx, key)
@@ -125,6 +129,14 @@ func (r *signingKeyReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 		result.RequeueAfter = work.requeueAfter(now)
 	}
 	return result, errors.Join(failure, err)
+}
+
+// forget drops what is in memory of a SigningKey that is gone.
+func (r *signingKeyReconciler) forget(name string) {
+	r.metrics.forget(name)
+	if r.standbys != nil {
+		r.standbys.Delete(name)
+	}
 }
 
 // requeueAfter is the time to the next transition, and never longer than the recheck. What became due after the plan was

@@ -31,6 +31,7 @@ const ackPatience = time.Minute
 // on waiting, and all else goes on.
 func (w *keyWork) readAcks(ctx context.Context) error {
 	w.acks = nil
+	w.await(w.ring.AwaitsAcks())
 	if !w.ring.AwaitsAcks() {
 		return nil
 	}
@@ -116,25 +117,49 @@ const (
 	leaseNewsPeriod = time.Second
 )
 
-// calmly has every SigningKey looked at again, because a server serves the keys of all: at once, as long as that is not
-// asked for too often, and else a little later, once for all who ask meanwhile.
+// calmly has the SigningKeys that wait for servers looked at again: at once, as long as that is not asked for too often, and
+// else a little later, once for all who ask meanwhile.
 func (r *signingKeyReconciler) calmly() handler.EventHandler {
 	limit := rate.NewLimiter(rate.Every(leaseNewsPeriod), leaseNewsBurst)
 	return handler.Funcs{
-		CreateFunc: func(ctx context.Context, _ event.CreateEvent, queue leaseNews) { r.all(ctx, limit, queue) },
-		UpdateFunc: func(ctx context.Context, _ event.UpdateEvent, queue leaseNews) { r.all(ctx, limit, queue) },
-		DeleteFunc: func(ctx context.Context, _ event.DeleteEvent, queue leaseNews) { r.all(ctx, limit, queue) },
+		CreateFunc: func(ctx context.Context, _ event.CreateEvent, queue leaseNews) { r.spread(ctx, limit, queue) },
+		UpdateFunc: func(ctx context.Context, _ event.UpdateEvent, queue leaseNews) { r.spread(ctx, limit, queue) },
+		DeleteFunc: func(ctx context.Context, _ event.DeleteEvent, queue leaseNews) { r.spread(ctx, limit, queue) },
 	}
 }
 
 type leaseNews = workqueue.TypedRateLimitingInterface[ctrl.Request]
 
-func (r *signingKeyReconciler) all(ctx context.Context, limit *rate.Limiter, queue leaseNews) {
+func (r *signingKeyReconciler) spread(ctx context.Context, limit *rate.Limiter, queue leaseNews) {
 	after := time.Duration(0)
 	if !limit.AllowN(r.clock.Now(), 1) {
 		after = leaseNewsPeriod
 	}
-	for _, request := range r.requests(ctx, func(*v1alpha1.SigningKey) bool { return true }) {
+	for _, request := range r.awaiting(ctx) {
 		queue.AddAfter(request, after)
 	}
+}
+
+// await notes whether the standby waits for servers. It comes before the Leases are listed: what changes after that is an
+// event that finds the note.
+func (w *keyWork) await(waits bool) {
+	switch {
+	case w.standbys == nil:
+	case waits:
+		w.standbys.Store(w.key.Name, true)
+	default:
+		w.standbys.Delete(w.key.Name)
+	}
+}
+
+// awaiting asks for the SigningKeys whose standby waits for servers to be looked at again. To the others it is all the
+// same what servers say, and each server that comes, goes or sees a new key would have all of them looked at.
+func (r *signingKeyReconciler) awaiting(ctx context.Context) []ctrl.Request {
+	return r.requests(ctx, func(k *v1alpha1.SigningKey) bool {
+		if r.standbys == nil {
+			return true
+		}
+		_, waits := r.standbys.Load(k.Name)
+		return waits
+	})
 }

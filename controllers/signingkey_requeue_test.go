@@ -2,9 +2,11 @@ package controllers
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -43,5 +45,35 @@ func TestWhatBecomesDueMeanwhileIsLookedAtAtOnce(t *testing.T) {
 	b.reconcile(key)
 	if got := keysIn(key, retired); len(got) != 1 {
 		t.Errorf("%d keys are retired", len(got))
+	}
+}
+
+// Fifty SigningKeys and ten servers: a rotation of one of them is no reason to look at all fifty ten times.
+func TestServersConcernOnlyTheSigningKeysThatWaitForThem(t *testing.T) {
+	b := newKeyBench(t, "concern")
+	b.r.standbys = &sync.Map{}
+	content, waiting, gone := b.signingKey("content"), b.signingKey("waiting"), b.signingKey("gone")
+	b.reconcile(content)
+	server := b.server("tokenwright-server-a")
+	b.reconcile(waiting)
+	b.reconcile(gone)
+	b.vanish(gone)
+	if _, err := b.step(gone); err != nil {
+		t.Fatal(err)
+	}
+	concerned := func() []string {
+		var names []string
+		for _, request := range b.r.awaiting(t.Context()) {
+			names = append(names, request.Name)
+		}
+		return names
+	}
+	if diff := cmp.Diff([]string{waiting.Name}, concerned()); diff != "" {
+		t.Errorf("while a standby waits (-want +got):\n%s", diff)
+	}
+	b.renew(server, keysIn(waiting, active, pending)...)
+	b.reconcile(waiting)
+	if diff := cmp.Diff([]string(nil), concerned()); diff != "" {
+		t.Errorf("once it is served (-want +got):\n%s", diff)
 	}
 }
