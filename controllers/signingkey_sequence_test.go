@@ -189,6 +189,17 @@ func (s *sequence) actions() map[string]func() {
 		"a server is cut off": func() {
 			s.oracle.replicas[rapid.IntRange(0, 1).Draw(s.draw, "which")].away = true
 		},
+		"a server is cut off just before a rotation": func() {
+			next, err := s.state().key.Status.NextRotationTime.Parse()
+			if wait := next.Sub(s.now()); err == nil && wait > time.Minute && wait < 100*time.Hour {
+				s.advance(wait - time.Minute)
+			}
+			s.oracle.replicas[1].away = true
+			for i := range 4 {
+				s.work(s.managers[i%2])
+				s.advance(10 * time.Minute)
+			}
+		},
 		"a server is started anew": func() {
 			i := rapid.IntRange(0, 1).Draw(s.draw, "which")
 			before := s.oracle.replicas[i]
@@ -244,7 +255,7 @@ func (s *sequence) restore() {
 // what registries trust.
 func (s *sequence) mayLose() bool {
 	now, gone := s.state(), 0
-	for _, lost := range []bool{now.fault != nil, now.home() == nil || s.oracle.mapTouched, now.authority == nil} {
+	for _, lost := range []bool{now.fault != nil || len(now.ring.Authorities) == 0, now.home() == nil || s.oracle.mapTouched, now.authority == nil} {
 		if lost {
 			gone++
 		}

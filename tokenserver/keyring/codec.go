@@ -38,8 +38,11 @@ type ringJSON struct {
 	Keys                []keyJSON     `json:"keys"`
 }
 
-// Encode returns the data of the Secret that holds the ring.
+// Encode returns the data of the Secret that holds the ring. What Decode would not read as a whole is not written.
 func Encode(ring Ring) (map[string][]byte, error) {
+	if err := consistent(ring); err != nil {
+		return nil, fmt.Errorf("encode the key set: %w", err)
+	}
 	out := ringJSON{
 		Version: ringVersion, Generation: ring.Generation, LastHandledRotate: ring.LastHandledRotate,
 		LastHandledRotateCA: ring.LastHandledRotateCA, Authorities: ring.Authorities, Publications: ring.Publications, Keys: []keyJSON{},

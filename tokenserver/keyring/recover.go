@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -21,14 +22,23 @@ func Recover(status v1alpha1.SigningKeyStatus, now time.Time, generation int64) 
 }
 
 // Behind says whether the ring is older than the status, which is written last: a key is less far in its life than the
-// status says, or the key that signs is missing. That is so when somebody restored an older Secret.
+// status says, or the key that signs is missing, and all that there is was made before it. That is so when somebody
+// restored an older Secret. (A key that signs is also missing where the status could not be written since the key was
+// Active until it was dead; but then its successor is there.)
 func Behind(ring Ring, status v1alpha1.SigningKeyStatus) bool {
 	far := map[v1alpha1.KeyState]int{
 		v1alpha1.KeyPending: 1, v1alpha1.KeyPublished: 2, v1alpha1.KeyActive: 3, v1alpha1.KeyRetired: 4, v1alpha1.KeyRevoked: 5,
 	}
+	newest := time.Time{}
+	for _, k := range ring.Keys {
+		newest = latest(newest, k.Created)
+	}
 	for _, s := range status.Keys {
 		i := ring.index(s.Thumbprint)
-		if i < 0 && s.State == v1alpha1.KeyActive || i >= 0 && far[ring.Keys[i].State] < far[s.State] {
+		switch {
+		case i >= 0 && far[ring.Keys[i].State] < far[s.State]:
+			return true
+		case i < 0 && s.State == v1alpha1.KeyActive && parsed(s.CreatedTime, time.Time{}).After(newest):
 			return true
 		}
 	}
@@ -44,12 +54,18 @@ func Recall(ring Ring, status v1alpha1.SigningKeyStatus, now time.Time) Ring {
 		return ring
 	}
 	ring = ring.clone()
-	known := map[string]v1alpha1.KeyStatus{}
+	known, newest := map[string]v1alpha1.KeyStatus{}, time.Time{}
 	for _, s := range status.Keys {
 		known[s.Thumbprint] = s
+		newest = latest(newest, parsed(s.CreatedTime, time.Time{}))
 	}
+	replaced := slices.ContainsFunc(ring.Keys, func(k Key) bool { return known[k.Thumbprint].State == v1alpha1.KeyActive })
 	for i := range ring.Keys {
-		ring.Keys[i].recall(known[ring.Keys[i].Thumbprint], now.UTC().Round(0))
+		k := &ring.Keys[i]
+		s, told := known[k.Thumbprint]
+		if told || k.Created.Truncate(time.Second).Before(newest) || replaced && k.State == v1alpha1.KeyActive {
+			k.recall(s, now.UTC().Round(0))
+		}
 	}
 	if status.LastHandledRotate != "" {
 		ring.LastHandledRotate = status.LastHandledRotate
@@ -79,8 +95,8 @@ func (r *Ring) oneSigns(now time.Time) {
 	}
 }
 
-// recall brings a key of an older ring to where the status knows it to be. One that the status does not know any more
-// was removed since.
+// recall brings a key of an older ring to where the status knows it to be. One that the status does not know any more,
+// though it was made before others that it knows, was removed since.
 func (k *Key) recall(s v1alpha1.KeyStatus, now time.Time) {
 	switch {
 	case k.State == v1alpha1.KeyRevoked || s.State == v1alpha1.KeyRevoked:

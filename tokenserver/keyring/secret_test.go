@@ -1,6 +1,7 @@
 package keyring_test
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -230,6 +231,11 @@ func TestRecallKnowsWhatHappenedSinceTheBackup(t *testing.T) {
 			backup: []keyring.Key{signing, standby}, state: v1alpha1.KeyRetired,
 			want: []string{"Retired false", "Retired false", "Retired false"},
 		},
+		"the key that signed then, of which the status knows nothing any more": {
+			reason: "there must not be two that sign", state: v1alpha1.KeyActive,
+			backup: []keyring.Key{named(was(signing, v1alpha1.KeyActive), t), standby},
+			want:   []string{"Retired false", "Active true", "Retired false", "Retired false"},
+		},
 		"a key revoked since": {
 			reason: "a backup does not revive it", backup: []keyring.Key{was(standby, v1alpha1.KeyActive)}, state: v1alpha1.KeyRevoked,
 			want: []string{"Revoked false", "Retired false", "Retired false"},
@@ -261,5 +267,32 @@ func TestRecallKnowsWhatHappenedSinceTheBackup(t *testing.T) {
 	}
 	if retired.Private != nil {
 		t.Error("the bench has a Retired key with a private half")
+	}
+}
+
+// named is another key that was made at the same time as the status' newest.
+func named(k keyring.Key, t *testing.T) keyring.Key {
+	t.Helper()
+	other, err := keyring.GenerateKey(rand.Reader, keyring.Params{Algorithm: v1alpha1.ES256, Format: v1alpha1.Thumbprint}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.Thumbprint, k.KeyID, k.Public, k.Private = other.Thumbprint, other.KeyID, other.Public, other.Private
+	k.Chain, k.CertifiedUntil = nil, time.Time{}
+	k.Created = k.Created.Add(1000 * time.Hour)
+	return k
+}
+
+func TestRingThatWentOnWithoutTheStatusIsNotBehind(t *testing.T) {
+	ring, _ := rotated(t)
+	status := statusOf(ring)
+	status.Keys = status.Keys[:2] // from before the standby was made
+	gone := keyring.Ring{Generation: 9, Keys: slices.Clone(ring.Keys[2:])}
+	gone.Keys[0].Created = ring.Keys[1].Created.Add(time.Hour)
+	if keyring.Behind(gone, status) {
+		t.Error("the key that the status calls Active is dead; its successor is there")
+	}
+	if diff := cmp.Diff(v1alpha1.KeyPublished, keyring.Recall(gone, status, now).Keys[0].State); diff != "" {
+		t.Errorf("a key that is newer than the status (-want +got):\n%s", diff)
 	}
 }
