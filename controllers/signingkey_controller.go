@@ -124,7 +124,7 @@ func (r *signingKeyReconciler) Reconcile(ctx context.Context, request ctrl.Reque
 		r.metrics.observe(key.Name, work.params, work.ring, work.authority.Until())
 	}
 	next := signingKeyStatus(metav1.NewTime(now), work)
-	result, err := r.status.apply(ctx, key.Status, next, signingKeyConfiguration(key, next))
+	result, err := work.say(ctx, next)
 	if result.IsZero() {
 		result.RequeueAfter = work.requeueAfter(now)
 	}

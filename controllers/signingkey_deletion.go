@@ -154,7 +154,7 @@ func (w *keyWork) until() time.Time {
 func (r *signingKeyReconciler) sayLeaving(ctx context.Context, w *keyWork, failure error) (ctrl.Result, error) {
 	now := w.now()
 	next := signingKeyStatus(metav1.NewTime(now), w)
-	result, err := r.status.apply(ctx, w.key.Status, next, signingKeyConfiguration(w.key, next))
+	result, err := w.say(ctx, next)
 	if result.IsZero() {
 		result.RequeueAfter = max(firstRetry, min(recheck, w.until().Sub(now)))
 	}
