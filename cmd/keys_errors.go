@@ -46,11 +46,22 @@ func (s *session) noSuchKey(ctx context.Context, name string) error {
 	if len(keys.Items) == 0 {
 		return fmt.Errorf("there is no SigningKey %q in namespace %q, nor any other: %s", name, s.namespace, s.whereKeysAre(ctx))
 	}
+	return fmt.Errorf("there is no SigningKey %q in namespace %q, which has %s", name, s.namespace, someNames(keys.Items))
+}
+
+// maxNames is how many names a message holds.
+const maxNames = 10
+
+func someNames(keys []v1alpha1.SigningKey) string {
 	var names []string
-	for i := range keys.Items {
-		names = append(names, fmt.Sprintf("%q", keys.Items[i].Name))
+	for i := range keys {
+		if i == maxNames {
+			names = append(names, fmt.Sprintf("and %d more", len(keys)-maxNames))
+			break
+		}
+		names = append(names, fmt.Sprintf("%q", keys[i].Name))
 	}
-	return fmt.Errorf("there is no SigningKey %q in namespace %q, which has %s", name, s.namespace, strings.Join(names, ", "))
+	return strings.Join(names, ", ")
 }
 
 // whereKeysAre says what to try where a namespace has no SigningKey.

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -97,4 +98,17 @@ func (b *keysBench) testErrors(t *testing.T) {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
+}
+
+func TestMessagesNameNoMoreThanAPersonReads(t *testing.T) {
+	keys := make([]v1alpha1.SigningKey, 50)
+	for i := range keys {
+		keys[i].Name = "k"
+	}
+	if diff := cmp.Diff(strings.Repeat(`"k", `, 10)+"and 40 more", someNames(keys)); diff != "" {
+		t.Errorf("of fifty (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(strings.TrimSuffix(strings.Repeat(`"k", `, 10), ", "), someNames(keys[:10])); diff != "" {
+		t.Errorf("of ten (-want +got):\n%s", diff)
+	}
 }
