@@ -38,9 +38,9 @@ type ringJSON struct {
 	Keys                []keyJSON     `json:"keys"`
 }
 
-// Encode returns the data of the Secret that holds the ring. What Decode would not read as a whole is not written.
+// Encode returns the data of the Secret that holds the ring. Two keys that sign are not written: nobody would read them.
 func Encode(ring Ring) (map[string][]byte, error) {
-	if err := consistent(ring); err != nil {
+	if err := oneOfEach(ring); err != nil {
 		return nil, fmt.Errorf("encode the key set: %w", err)
 	}
 	out := ringJSON{
@@ -162,8 +162,8 @@ func decodePrivates(ring *Ring, data map[string][]byte) error {
 	return nil
 }
 
-// consistent says what is wrong with the ring as a whole.
-func consistent(ring Ring) error {
+// oneOfEach says that no more than one key signs, and no more than one is to sign next.
+func oneOfEach(ring Ring) error {
 	count := map[v1alpha1.KeyState]int{}
 	for _, k := range ring.Keys {
 		count[k.State]++
@@ -173,6 +173,14 @@ func consistent(ring Ring) error {
 	}
 	if count[v1alpha1.KeyPending]+count[v1alpha1.KeyPublished] > 1 {
 		return errors.New("there is more than one standby")
+	}
+	return nil
+}
+
+// consistent says what is wrong with the ring as a whole.
+func consistent(ring Ring) error {
+	if err := oneOfEach(ring); err != nil {
+		return err
 	}
 	return consistentTrust(ring.Authorities)
 }
