@@ -223,6 +223,7 @@ func (o *oracle) left(s *state, was map[string]keyring.Key) {
 		old := was[thumbprint]
 		switch {
 		case o.touched || o.lost:
+		case !s.key.DeletionTimestamp.IsZero() && !dead(old.State) && old.State != v1alpha1.KeyActive:
 		case old.State == v1alpha1.KeyRetired:
 			life.removed = true
 		case old.State == v1alpha1.KeyActive:
@@ -419,6 +420,9 @@ func (o *oracle) idle(now time.Time, r *replica) {
 	}
 	if !active.SignUntil.IsZero() && !now.Add(r.offset).Before(active.SignUntil) {
 		return
+	}
+	if !r.key.DeletionTimestamp.IsZero() {
+		return // it is to sign nothing
 	}
 	if r.key.Spec.KeyIdentification != v1alpha1.KeyID && len(active.Chain) == 0 {
 		return // it was changed to X509Chain, and the certificate is not there yet

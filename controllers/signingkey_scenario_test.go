@@ -1,6 +1,7 @@
 package controllers
 
 import (
+	"crypto/x509"
 	"fmt"
 	"maps"
 	"slices"
@@ -104,6 +105,19 @@ func scenarios() map[string]scenario {
 			act:  []step{both(withoutStatus(interval), loseSecret)},
 			want: []v1alpha1.KeyState{retired, retired, active, published},
 		},
+		"another certificate authority is asked for": {
+			act: []step{annotated(v1alpha1.AnnotationRotateCA, "1")}, want: []v1alpha1.KeyState{active, published},
+		},
+		"another certificate authority is confirmed": {
+			before: []step{annotated(v1alpha1.AnnotationRotateCA, "1"), registriesRestarted},
+			act:    []step{annotated(v1alpha1.AnnotationConfirmCA, "1")}, want: []v1alpha1.KeyState{active, published},
+		},
+		"deletion": {
+			act: []step{deleteKey}, want: []v1alpha1.KeyState{retired},
+		},
+		"the end of a deletion": {
+			before: []step{deleteKey}, act: []step{later(2 * time.Hour)}, want: []v1alpha1.KeyState{"there"},
+		},
 		"a lost ConfigMap": {
 			act: []step{loseConfigMap}, want: []v1alpha1.KeyState{active, published},
 		},
@@ -136,6 +150,16 @@ func scenarios() map[string]scenario {
 }
 
 func nothing(*world) {}
+
+// registriesRestarted lets registries read ca.crt again.
+func registriesRestarted(w *world) { w.oracle.anchors = map[string][]*x509.Certificate{} }
+
+func deleteKey(w *world) {
+	if err := w.api.Delete(w.ctx, w.state().key.DeepCopy()); err != nil {
+		w.Fatalf("delete the SigningKey: %v", err)
+	}
+	w.observe()
+}
 
 func keyID(k *v1alpha1.SigningKey) { k.Spec.KeyIdentification = v1alpha1.KeyID }
 
@@ -323,7 +347,7 @@ func (w *world) summary() outcomeOf {
 	if s.fault != nil {
 		return outcomeOf{Keys: []string{s.fault.Error()}}
 	}
-	out := outcomeOf{Handled: s.ring.LastHandledRotate + "/" + s.key.Status.LastHandledRotate, Authorities: len(s.ring.Authorities)}
+	out := outcomeOf{Handled: s.ring.LastHandledRotate + "/" + s.key.Status.LastHandledRotate + "/" + s.key.Status.LastHandledRotateCA, Authorities: len(s.ring.Authorities)}
 	said := map[string]v1alpha1.KeyState{}
 	for _, k := range s.key.Status.Keys {
 		said[k.Thumbprint] = k.State
