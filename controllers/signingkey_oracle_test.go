@@ -3,8 +3,11 @@ package controllers
 import (
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
@@ -34,10 +37,12 @@ type oracle struct {
 	losses     int
 	leastEvery time.Duration
 	generation int64
-	mapUID     string
-	anchors    map[string][]*x509.Certificate
-	certified  map[string]error
-	parsed     jwksCache
+	// anywhere says that a ConfigMap of ours, of whatever name, holds keys.
+	anywhere  bool
+	mapUID    string
+	anchors   map[string][]*x509.Certificate
+	certified map[string]error
+	parsed    jwksCache
 
 	broken []string
 	// mints and rotations say that something happened at all.
@@ -291,6 +296,13 @@ func (o *oracle) bounded(s *state) {
 // published looks at the home ConfigMap.
 func (o *oracle) published(s *state) {
 	home := s.home()
+	anywhere := slices.ContainsFunc(slices.Collect(maps.Values(s.configMaps)), func(m *corev1.ConfigMap) bool {
+		return s.key != nil && keyring.ControlledBy(s.key, m) == nil && m.Data[entryJWKS] != ""
+	})
+	if o.anywhere && !anywhere && !o.mapTouched && s.key != nil {
+		o.breach(3, "no ConfigMap holds the keys any more")
+	}
+	o.anywhere = anywhere
 	if home == nil || home.Annotations[v1alpha1.AnnotationGeneration] == "" {
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -134,6 +135,11 @@ func scenarios() map[string]scenario {
 			act:  []step{specified(func(s *v1alpha1.SigningKeySpec) { s.Publish.ConfigMapName = "other" })},
 			want: []v1alpha1.KeyState{active, published},
 		},
+		"the ConfigMap is renamed, and the name is taken": {
+			before: []step{foreignConfigMap("other")},
+			act:    []step{specified(func(s *v1alpha1.SigningKeySpec) { s.Publish.ConfigMapName = "other" })},
+			want:   []v1alpha1.KeyState{active, published},
+		},
 		"another format of key ids": {
 			act:  []step{specified(func(s *v1alpha1.SigningKeySpec) { s.KeyIDFormat = v1alpha1.LibTrust })},
 			want: []v1alpha1.KeyState{active, published},
@@ -215,6 +221,15 @@ func loseConfigMap(w *world) {
 		}
 	}
 	w.observe()
+}
+
+func foreignConfigMap(name string) step {
+	return func(w *world) {
+		foreign := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: w.o.Namespace, Name: name}}
+		if err := w.api.Create(w.ctx, foreign); err != nil {
+			w.Fatalf("create a ConfigMap: %v", err)
+		}
+	}
 }
 
 // overwrite is what a person does who writes the Secret.

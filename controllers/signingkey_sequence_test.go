@@ -195,11 +195,9 @@ func (s *sequence) actions() map[string]func() {
 				s.advance(wait - time.Minute)
 			}
 			s.oracle.replicas[1].away = true
-			for i := range 4 {
-				s.work(s.managers[i%2])
-				s.advance(10 * time.Minute)
-			}
+			s.wakes(8)
 		},
+		"the managers wake when they asked to": func() { s.wakes(6) },
 		"a server is started anew": func() {
 			i := rapid.IntRange(0, 1).Draw(s.draw, "which")
 			before := s.oracle.replicas[i]
@@ -233,6 +231,21 @@ func (s *sequence) actions() map[string]func() {
 		"the ConfigMap is taken":  s.take,
 		"the authority is lost":   s.loseAuthority,
 		"it is mended":            s.mend,
+	}
+}
+
+// wakes lets the managers work at the very moments that they ask for, by their own clocks: the first at which something is
+// due by the clock that is ahead.
+func (s *sequence) wakes(times int) {
+	for range times {
+		next := 24 * time.Hour
+		for _, m := range s.managers {
+			result, _, _ := m.reconcile()
+			if result.RequeueAfter > 0 {
+				next = min(next, result.RequeueAfter)
+			}
+		}
+		s.advance(next)
 	}
 }
 
