@@ -50,6 +50,7 @@ image: ## Build the container image (needs a container engine).
 .PHONY: test
 test: control-plane test-tools ## Run the unit tests and those on a real API server, with the race detector.
 	@go test -race -timeout 25m ./...
+	@go test -timeout 25m -run 'TestEveryFault|TestEveryPair|TestTheOracle' ./controllers
 
 .PHONY: test-unit
 test-unit: ## Run the tests of the pure packages only: seconds, no API server.

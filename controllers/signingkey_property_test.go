@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"flag"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func TestTheOracleObjectsToNothing(t *testing.T) {
 		}
 	}
 	settle("rapid.seed", "1")
-	settle("rapid.checks", "100")
+	settle("rapid.checks", strconv.Itoa(100/oneIn))
 	settle("rapid.nofailfile", "true")
 	rapid.Check(t, func(draw *rapid.T) {
 		if objections, said := live(draw, nil); len(objections) > 0 {

@@ -168,7 +168,7 @@ func (s *scene) converges(ctx context.Context, t *testing.T, w *witness) {
 		if err := s.annotate(ctx, k, v1alpha1.AnnotationTestInterval, "1m"); err != nil {
 			t.Error(err)
 		}
-		if err := stage.Eventually(ctx, time.Minute, func() error { return s.settled(ctx, w.ring(k), k) }); err != nil {
+		if err := stage.Eventually(ctx, 3*time.Minute, func() error { return s.settled(ctx, w.ring(k), k) }); err != nil {
 			t.Errorf("SigningKey %s does not come to rest: %v", k.name, err)
 		}
 	}

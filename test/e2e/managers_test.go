@@ -89,8 +89,10 @@ func (s *scene) killManagers(ctx context.Context) (rounds int, err error) {
 }
 
 // endLease takes the place of the minute in which nobody leads after a leader was killed: it would be longer than keys
-// of this test may sign.
+// of this test may sign. It is done also when the time is up: what comes next would wait for that minute.
 func (s *scene) endLease(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer cancel()
 	_, err := s.cluster.Kubectl(ctx, "patch", "lease", "tokenwright-manager", "--namespace="+stage.SystemNamespace,
 		"--type=merge", "-p", `{"spec":{"holderIdentity":""}}`)
 	return err
