@@ -21,7 +21,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 }
 
 func run(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
-	root.SetArgs(args)
+	root.SetArgs(withKeyIDs(args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	if err := root.ExecuteContext(ctx); err != nil {

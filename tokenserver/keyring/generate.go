@@ -9,6 +9,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -17,8 +18,18 @@ import (
 // DefaultRSAKeySize is the size of RSA keys in bits when the spec gives none.
 const DefaultRSAKeySize = 3072
 
-// GenerateKey makes a Pending key for the parameters. Where the standard library ignores the reader, so does this.
+// GenerateKey makes a Pending key for the parameters. Where the standard library ignores the reader, so does this. It draws
+// until the thumbprint does not begin with a hyphen, as one in 64 would: on a command line it would be taken for a flag.
 func GenerateKey(random io.Reader, p Params, now time.Time) (Key, error) {
+	for {
+		k, err := draw(random, p, now)
+		if err != nil || !strings.HasPrefix(k.Thumbprint, "-") {
+			return k, err
+		}
+	}
+}
+
+func draw(random io.Reader, p Params, now time.Time) (Key, error) {
 	private, err := generate(random, p)
 	if err != nil {
 		return Key{}, fmt.Errorf("generate a key for %s: %w", p.Algorithm, err)

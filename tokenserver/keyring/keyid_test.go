@@ -3,6 +3,7 @@ package keyring_test
 import (
 	"crypto"
 	"crypto/rand"
+	"strings"
 	"testing"
 	"time"
 
@@ -81,6 +82,20 @@ func TestGenerateKeyRefusesUnknownAlgorithms(t *testing.T) {
 	for _, algorithm := range []v1alpha1.Algorithm{"", "none", "HS256", "es256"} {
 		if _, err := keyring.GenerateKey(rand.Reader, keyring.Params{Algorithm: algorithm, Format: v1alpha1.Thumbprint}, time.Unix(0, 0)); err == nil {
 			t.Errorf("a key was made for algorithm %q", algorithm)
+		}
+	}
+}
+
+// A thumbprint that begins with a hyphen would be taken for a flag: of 300 keys some five would have one.
+func TestThumbprintsOfGeneratedKeysAreNoFlags(t *testing.T) {
+	p := keyring.Params{Algorithm: v1alpha1.EdDSA, Format: v1alpha1.Thumbprint}
+	for range 300 {
+		k, err := keyring.GenerateKey(rand.Reader, p, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(k.Thumbprint, "-") {
+			t.Fatalf("thumbprint %s", k.Thumbprint)
 		}
 	}
 }
