@@ -343,6 +343,7 @@ func (o *oracle) moments(from, to time.Time) []time.Time {
 	for _, r := range o.replicas {
 		if r.away {
 			add(r.synced.Add(o.w.o.MaxStaleness))
+			add(r.renewed.Add(o.w.o.MaxStaleness - r.offset))
 		} else {
 			add(from.Add(r.lag))
 		}

@@ -98,8 +98,11 @@ func (r *replica) bridge(next keyring.Ring) keyring.Ring {
 	return next
 }
 
-// fresh says whether the view is younger than L.
+// fresh says whether the view is younger than L, and the Lease, where there is one, was renewed since.
 func (r *replica) fresh(now time.Time, l time.Duration) bool {
+	if !r.renewed.IsZero() && now.Add(r.offset).Sub(r.renewed) > l {
+		return false
+	}
 	return r.view != nil && now.Sub(r.synced) <= l
 }
 
