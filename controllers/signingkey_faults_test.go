@@ -3,6 +3,9 @@ package controllers
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,42 +98,75 @@ func TestForeignSecretsAreNeverTouched(t *testing.T) {
 	}
 }
 
-func TestDamagedSecretIsLeftAlone(t *testing.T) {
-	b := newKeyBench(t, "damaged")
-	key := b.signingKey("registry")
-	b.reconcile(key)
-	known := key.Status.Keys
-	secret := b.secret(key)
-	good := secret.DeepCopy()
-	for entry := range secret.Data {
-		secret.Data[entry] = []byte("x")
-	}
-	if err := plane.Client.Update(t.Context(), secret); err != nil {
-		t.Fatal(err)
-	}
-	before := b.versions(key)
-	b.after(interval, key)
-	after := b.versions(key)
-	delete(before, "signingkey")
-	delete(after, "signingkey")
-	if diff := cmp.Diff(before, after); diff != "" {
-		t.Errorf("something was overwritten (-before +after):\n%s", diff)
-	}
-	if diff := cmp.Diff(stalledFor(v1alpha1.ReasonInvalidSecret), saidOf(key)); diff != "" {
-		t.Errorf("conditions (-want +got):\n%s", diff)
-	}
-	if diff := cmp.Diff(known, key.Status.Keys); diff != "" {
-		t.Errorf("the public halves are still known (-want +got):\n%s", diff)
-	}
+// privateEntries are the names of the entries with private halves, sorted.
+func privateEntries(data map[string][]byte) []string {
+	names := slices.Sorted(maps.Keys(data))
+	return slices.DeleteFunc(names, func(name string) bool { return !strings.HasPrefix(name, "private-") })
+}
 
-	secret.Data = good.Data
-	if err := plane.Client.Update(t.Context(), secret); err != nil {
-		t.Fatal(err)
+func TestDamagedSecretIsLeftAlone(t *testing.T) {
+	cases := map[string]struct {
+		reason string
+		damage func(data map[string][]byte)
+	}{
+		"edited": {"nothing in it can be read", func(data map[string][]byte) {
+			for entry := range data {
+				data[entry] = []byte("x")
+			}
+		}},
+		"emptied": {"nothing is no key set", func(data map[string][]byte) { clear(data) }},
+		"a private half is taken away": {"a key set of which a part is missing could lose a key", func(data map[string][]byte) {
+			delete(data, privateEntries(data)[0])
+		}},
+		"a private half of another key is put in": {"it would sign what nobody can verify", func(data map[string][]byte) {
+			names := privateEntries(data)
+			data[names[0]] = data[names[1]]
+		}},
+		"an entry of nobody is put in": {"what is not ours must not lie there", func(data map[string][]byte) {
+			data["private-x.pem"] = data[privateEntries(data)[0]]
+		}},
 	}
-	b.reconcile(key)
-	b.current(key)
-	if diff := cmp.Diff([]v1alpha1.KeyState{retired, active, published}, statesOf(key)); diff != "" {
-		t.Errorf("states once it is restored (-want +got):\n%s", diff)
+	bench := newKeyBench(t, "damaged")
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			b := bench.in(t)
+			key := b.signingKey(bench.name())
+			b.reconcile(key)
+			known, public := key.Status.Keys, b.configMap(key).Data
+			secret := b.secret(key)
+			good := secret.DeepCopy()
+			c.damage(secret.Data)
+			if err := plane.Client.Update(t.Context(), secret); err != nil {
+				t.Fatal(err)
+			}
+			before := b.versions(key)
+			b.after(interval, key)
+			after := b.versions(key)
+			delete(before, "signingkey")
+			delete(after, "signingkey")
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Errorf("%s; something was overwritten (-before +after):\n%s", c.reason, diff)
+			}
+			if diff := cmp.Diff(stalledFor(v1alpha1.ReasonInvalidSecret), saidOf(key)); diff != "" {
+				t.Errorf("%s; conditions (-want +got):\n%s", c.reason, diff)
+			}
+			if diff := cmp.Diff(known, key.Status.Keys); diff != "" {
+				t.Errorf("the public halves are still known (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(public, b.configMap(key).Data); diff != "" {
+				t.Errorf("and still published (-want +got):\n%s", diff)
+			}
+
+			secret.Data = good.Data
+			if err := plane.Client.Update(t.Context(), secret); err != nil {
+				t.Fatal(err)
+			}
+			b.reconcile(key)
+			b.current(key)
+			if diff := cmp.Diff([]v1alpha1.KeyState{retired, active, published}, statesOf(key)); diff != "" {
+				t.Errorf("states once it is restored (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
