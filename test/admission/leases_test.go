@@ -18,6 +18,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/test/chart"
 	"github.com/tokenwright/tokenwright/test/controlplane"
+	"github.com/tokenwright/tokenwright/test/stage"
 )
 
 const (
@@ -311,7 +312,7 @@ func clientOf(t *testing.T, config *rest.Config) client.Client {
 		t.Fatal(err)
 	}
 	// The right may take a moment to be known.
-	if err := eventually(t.Context(), func() error { return c.List(t.Context(), &coordinationv1.LeaseList{}) }); err != nil {
+	if err := stage.Eventually(t.Context(), limit, func() error { return c.List(t.Context(), &coordinationv1.LeaseList{}) }); err != nil {
 		t.Fatal(err)
 	}
 	return c

@@ -13,6 +13,7 @@ import (
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/chart"
 	"github.com/tokenwright/tokenwright/test/controlplane"
+	"github.com/tokenwright/tokenwright/test/stage"
 )
 
 const recordsMessage = "must be written by the manager only, or by somebody who may update Secrets there"
@@ -88,7 +89,7 @@ func TestKeyRecords(t *testing.T) {
 			t.Fatal(err)
 		}
 		admitted := cases["a foreign one"].try
-		if err := eventually(ctx, func() error { return admitted(ctx, c) }); err != nil {
+		if err := stage.Eventually(ctx, limit, func() error { return admitted(ctx, c) }); err != nil {
 			t.Fatalf("the rights of %s are not in force: %v", account, err)
 		}
 		return c

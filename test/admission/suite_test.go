@@ -22,6 +22,7 @@ import (
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/chart"
 	"github.com/tokenwright/tokenwright/test/controlplane"
+	"github.com/tokenwright/tokenwright/test/stage"
 )
 
 const (
@@ -90,7 +91,7 @@ func dropTypeRule(ctx context.Context) error {
 	if err := plane.Client.Update(ctx, crd); err != nil {
 		return fmt.Errorf("update the CRD: %w", err)
 	}
-	return eventually(ctx, func() error { return tryPolicy(ctx, policy("team-a", v1alpha1.TypeRegistry, "catalog")) })
+	return stage.Eventually(ctx, limit, func() error { return tryPolicy(ctx, policy("team-a", v1alpha1.TypeRegistry, "catalog")) })
 }
 
 // install applies the chart's admission policies, and waits until the API server goes by them.
@@ -115,7 +116,7 @@ func install(ctx context.Context, t *testing.T) {
 		"Lease":            func() error { return tryLeaseAsServer(ctx) },
 	}
 	for kind, try := range outside {
-		if err := eventually(ctx, func() error { return refused(try()) }); err != nil {
+		if err := stage.Eventually(ctx, limit, func() error { return refused(try()) }); err != nil {
 			t.Fatalf("the admission policies are not in force for %s: %v", kind, err)
 		}
 	}
@@ -130,7 +131,7 @@ func uninstall(ctx context.Context, t *testing.T, binding string, try func() err
 	if err := plane.Client.Delete(ctx, o); err != nil {
 		t.Fatalf("delete binding %s: %v", binding, err)
 	}
-	if err := eventually(ctx, try); err != nil {
+	if err := stage.Eventually(ctx, limit, try); err != nil {
 		t.Fatalf("the API server still refuses without binding %s: %v", binding, err)
 	}
 }
@@ -184,21 +185,4 @@ func refused(err error) error {
 		return fmt.Errorf("refused by something else: %w", err)
 	}
 	return nil
-}
-
-// eventually tries until the function succeeds or the time is over, and returns the last error.
-func eventually(ctx context.Context, try func() error) error {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("not within %s: %w", limit, err)
-		case <-time.After(50 * time.Millisecond):
-		}
-	}
 }
