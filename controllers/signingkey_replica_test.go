@@ -15,9 +15,8 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
-// replica is one server. What it serves and signs with is decided by the real snapshot.Builder; what it remembers of key
-// sets is what package observe's keySets remembers: the last good set, the key that signed until a lost set has another,
-// and what was revoked.
+// replica is one server. What it serves and signs with is decided by the real snapshot.Builder, and what it remembers of
+// key sets by what package observe decides by, keyring's Followed and Revoked.
 type replica struct {
 	// offset is by how much its clock is ahead.
 	offset time.Duration
@@ -35,7 +34,7 @@ type replica struct {
 	ring    keyring.Ring
 	known   bool
 	seen    string
-	revoked map[string]bool
+	revoked keyring.Revoked
 	builder snapshot.Builder
 	// said and renewed are what its Lease says.
 	said    string
@@ -61,7 +60,7 @@ func (r *replica) look(s *state, synced time.Time) {
 	before := r.blind
 	r.blind = s.fault != nil
 	if s.fault == nil {
-		r.ring, r.known = r.bridge(s.ring), true
+		r.ring, r.known = r.ring.Followed(s.ring), true
 		_, signs := s.ring.Active()
 		r.blind = !signs
 	}
@@ -69,33 +68,12 @@ func (r *replica) look(s *state, synced time.Time) {
 		r.memory = synced
 	}
 	if r.revoked == nil {
-		r.revoked = map[string]bool{}
+		r.revoked = keyring.Revoked{}
 	}
-	for _, k := range r.ring.Keys {
-		if k.State == v1alpha1.KeyRevoked {
-			r.revoked[k.Thumbprint] = true
-		}
-	}
-	ring := r.ring
-	ring.Keys = slices.DeleteFunc(slices.Clone(ring.Keys), func(k keyring.Key) bool { return r.revoked[k.Thumbprint] })
+	r.revoked.Note(r.ring)
+	ring := r.revoked.Without(r.ring)
 	r.view = r.builder.Build(snapshot.Input{Keys: []snapshot.Keys{{Object: r.key, Ring: ring, Known: r.known}}, At: synced})
 	r.jwks = thumbprintsIn(string(r.view.JWKS))
-}
-
-// bridge is that of package observe.
-func (r *replica) bridge(next keyring.Ring) keyring.Ring {
-	held, signs := r.ring.Active()
-	if _, replaced := next.Active(); replaced || !signs || held.Private == nil {
-		return next
-	}
-	lost := slices.IndexFunc(next.Keys, func(k keyring.Key) bool {
-		return k.Thumbprint == held.Thumbprint && k.State == v1alpha1.KeyRetired
-	})
-	if lost >= 0 {
-		next.Keys = slices.Clone(next.Keys)
-		next.Keys[lost] = held
-	}
-	return next
 }
 
 // fresh says whether the view is younger than L, and the Lease, where there is one, was renewed since.

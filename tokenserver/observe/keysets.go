@@ -2,7 +2,6 @@ package observe
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -19,7 +18,7 @@ import (
 type keySets struct {
 	log     logr.Logger
 	sets    map[types.UID]*keySet
-	revoked map[string]struct{}
+	revoked keyring.Revoked
 	current []snapshot.Keys
 	// told is what was last logged of each SigningKey by name.
 	told map[string]string
@@ -36,7 +35,7 @@ type keySet struct {
 }
 
 func newKeySets(log logr.Logger) *keySets {
-	return &keySets{log: log, sets: map[types.UID]*keySet{}, revoked: map[string]struct{}{}, told: map[string]string{}}
+	return &keySets{log: log, sets: map[types.UID]*keySet{}, revoked: keyring.Revoked{}, told: map[string]string{}}
 }
 
 // update reads the Secrets of the SigningKeys, each by the one name that it can have.
@@ -51,11 +50,7 @@ func (k *keySets) update(objects []v1alpha1.SigningKey, secrets map[string]*core
 		if deleting(&objects[i]) {
 			set.ring = set.ring.WithoutPrivate()
 		}
-		for _, key := range set.ring.Keys {
-			if key.State == v1alpha1.KeyRevoked {
-				k.revoked[key.Thumbprint] = struct{}{}
-			}
-		}
+		k.revoked.Note(set.ring)
 		sets[objects[i].UID] = set
 	}
 	k.sets = sets
@@ -63,7 +58,7 @@ func (k *keySets) update(objects []v1alpha1.SigningKey, secrets map[string]*core
 	for i := range objects {
 		set := sets[objects[i].UID]
 		k.current = append(k.current, snapshot.Keys{
-			Object: &objects[i], Ring: k.withoutRevoked(set.ring), Known: set.known, Fault: set.fault,
+			Object: &objects[i], Ring: k.revoked.Without(set.ring), Known: set.known, Fault: set.fault,
 		})
 	}
 }
@@ -89,34 +84,7 @@ func (s *keySet) read(object *v1alpha1.SigningKey, secret *corev1.Secret) {
 		s.fault = fmt.Sprintf("Secret %s: %v", secret.Name, err)
 		return
 	}
-	s.ring, s.known, s.fault = s.bridge(ring), true, ""
-}
-
-// bridge keeps the Active key that is in memory for as long as a new set has none. That is so only after the Secret was
-// lost: the manager then knows the key as Retired, by its public half, until a replacement is Active. A key that was
-// revoked is not Retired, and does not come back by this.
-func (s *keySet) bridge(next keyring.Ring) keyring.Ring {
-	held, signs := s.ring.Active()
-	if _, replaced := next.Active(); replaced || !signs || held.Private == nil {
-		return next
-	}
-	lost := slices.IndexFunc(next.Keys, func(key keyring.Key) bool {
-		return key.Thumbprint == held.Thumbprint && key.State == v1alpha1.KeyRetired
-	})
-	if lost >= 0 {
-		next.Keys = slices.Clone(next.Keys)
-		next.Keys[lost] = held
-	}
-	return next
-}
-
-// withoutRevoked leaves out keys that were once seen as revoked.
-func (k *keySets) withoutRevoked(ring keyring.Ring) keyring.Ring {
-	ring.Keys = slices.DeleteFunc(slices.Clone(ring.Keys), func(key keyring.Key) bool {
-		_, revoked := k.revoked[key.Thumbprint]
-		return revoked
-	})
-	return ring
+	s.ring, s.known, s.fault = s.ring.Followed(ring), true, ""
 }
 
 // kept is how many key sets are there although their Secret is not, or is no good. Those of SigningKeys that are being
