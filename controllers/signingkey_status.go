@@ -104,7 +104,7 @@ func (w *keyWork) ready(now time.Time) condition {
 		return isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonSigning, joined(fmt.Sprintf("Key %q signs", active.KeyID), waiting))
 	case w.params.Asked(w.ring):
 		return isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonSigning,
-			fmt.Sprintf("Key %q signs; the rotation that was asked for waits until the standby may sign", active.KeyID))
+			fmt.Sprintf("Key %q signs; the rotation that was asked for waits until %s", active.KeyID, w.askedWaits(now)))
 	}
 	return isTrue(v1alpha1.ConditionReady, v1alpha1.ReasonSigning, fmt.Sprintf("Key %q signs", active.KeyID))
 }
@@ -115,6 +115,14 @@ func joined(message, more string) string {
 		return message
 	}
 	return message + "; " + more
+}
+
+// askedWaits says what a rotation that was asked for waits for.
+func (w *keyWork) askedWaits(now time.Time) string {
+	if room := w.params.RoomTime(now, w.ring); !room.IsZero() {
+		return "retired keys are gone, at " + room.UTC().Format(time.RFC3339)
+	}
+	return "the standby may sign"
 }
 
 func messages(problems []keyring.Problem) string {

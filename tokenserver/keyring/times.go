@@ -138,15 +138,39 @@ func (p Params) NextRotation(now time.Time, ring Ring) time.Time {
 		next = p.dueTime(active)
 	}
 	standby, public := ring.first(v1alpha1.KeyPublished)
-	switch {
-	case !public:
-		return next
-	case p.Asked(ring) && p.room(now, ring):
-		return p.readyTime(standby)
-	case next.IsZero():
+	if !public {
 		return next
 	}
-	return latest(next, p.readyTime(standby))
+	ready := p.readyTime(standby)
+	if !next.IsZero() {
+		next = latest(next, ready)
+	}
+	if p.Asked(ring) {
+		if asked := latest(ready, p.RoomTime(now, ring)); next.IsZero() || asked.Before(next) {
+			return asked
+		}
+	}
+	return next
+}
+
+// RoomTime is when enough retired keys are gone for a rotation that was asked for; zero if there is room already.
+func (p Params) RoomTime(now time.Time, ring Ring) time.Time {
+	if p.room(now, ring) {
+		return time.Time{}
+	}
+	last := now
+	for _, k := range ring.Keys {
+		if k.State == v1alpha1.KeyRetired {
+			last = latest(last, p.RemovalTime(k))
+		}
+	}
+	first := last
+	for _, k := range ring.Keys {
+		if at := p.RemovalTime(k); k.State == v1alpha1.KeyRetired && at.Before(first) && p.room(at, ring) {
+			first = at
+		}
+	}
+	return first
 }
 
 // Wake is when to plan again if nothing else happens; zero if time alone changes nothing.

@@ -172,22 +172,46 @@ func TestNextRotationDoesNotMoveWithTheTime(t *testing.T) {
 	unserved.p.Rotate = "1"
 	waiting := newLife(t, params(v1alpha1.RotationAutomatic))
 	waiting.p.Rotate = "1"
+	often := params(v1alpha1.RotationAutomatic)
+	often.PublishAhead = 0
+	busy := newLife(t, often)
+	for _, request := range []string{"1", "2", "3"} {
+		busy.after(time.Minute).with(func(p *keyring.Params) { p.Rotate = request })
+	}
 	for name, c := range map[string]struct {
 		l    *life
 		want time.Time
 	}{
-		"no room":                   {l: full},
-		"no standby":                {l: unserved},
-		"a standby that is waiting": {l: waiting, want: now.Add(2*time.Hour + time.Minute)},
+		"no room":                    {l: full, want: full.p.RemovalTime(full.ring.Keys[0])},
+		"no room beside an interval": {l: busy, want: busy.p.RemovalTime(busy.ring.Keys[0])},
+		"no standby":                 {l: unserved},
+		"a standby that is waiting":  {l: waiting, want: now.Add(2*time.Hour + time.Minute)},
 	} {
 		for _, later := range []time.Duration{0, time.Minute, 3 * time.Hour} {
 			at := c.l.now.Add(later)
-			if later > 0 && c.l == full {
+			if later > 0 && (c.l == full || c.l == busy) {
 				at = c.l.now.Add(time.Second)
 			}
 			if diff := cmp.Diff(c.want, c.l.p.NextRotation(at, c.l.ring)); diff != "" {
 				t.Errorf("%s, %s later (-want +got):\n%s", name, later, diff)
 			}
 		}
+	}
+}
+
+// What a status says of a request that waits for room is when it is answered: not before, and not later.
+func TestRequestThatWaitsForRoomIsAnsweredWhenItIsSaid(t *testing.T) {
+	p := params(v1alpha1.RotationAutomatic)
+	p.PublishAhead = 0
+	l := newLife(t, p)
+	for _, request := range []string{"1", "2", "3"} {
+		l.after(time.Minute).with(func(p *keyring.Params) { p.Rotate = request })
+	}
+	before, said := l.active().Thumbprint, l.p.NextRotation(l.now, l.ring)
+	if l.after(said.Sub(l.now) - time.Nanosecond); l.active().Thumbprint != before {
+		t.Errorf("it was answered before %s", said)
+	}
+	if l.after(time.Nanosecond); l.active().Thumbprint == before {
+		t.Errorf("it was not answered at %s", said)
 	}
 }
