@@ -154,13 +154,9 @@ func (w *keyWork) stepAuthority(ctx context.Context, home public) error {
 	if err := w.stillAsked(ctx); err != nil {
 		return err
 	}
-	held := keyring.Held{Current: w.held.Next}
-	if step == keyring.MakeNext {
-		next, err := keyring.NewAuthority(w.random, w.key.Name, w.now())
-		if err != nil {
-			return err
-		}
-		held = keyring.Held{Current: w.held.Current, Next: next}
+	held, err := keyring.TakeStep(w.random, w.key.Name, step, w.held, w.now())
+	if err != nil {
+		return err
 	}
 	data, err := keyring.EncodeAuthorities(held)
 	if err != nil {
@@ -216,7 +212,7 @@ func (w *keyWork) createAuthority(ctx context.Context) error {
 	}
 	secret := &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: name.Namespace, Name: name.Name, Labels: secretLabels(w.key),
+			Namespace: name.Namespace, Name: name.Name, Labels: keyring.SecretLabels(w.key.Name),
 			Annotations: map[string]string{keyring.AnnotationOwner: string(w.key.UID)},
 		},
 		Type: keyring.CASecretType, Data: data,

@@ -39,7 +39,7 @@ func TestForeignSecretsAreNeverTouched(t *testing.T) {
 		},
 		"a Secret that pretends to be ours but for the owner": func(o Options, key *v1alpha1.SigningKey) *corev1.Secret {
 			return &corev1.Secret{
-				ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: keyring.SecretName(key.Name), Labels: secretLabels(key)},
+				ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: keyring.SecretName(key.Name), Labels: keyring.SecretLabels(key.Name)},
 				Type:       keyring.SecretType,
 			}
 		},
@@ -48,8 +48,8 @@ func TestForeignSecretsAreNeverTouched(t *testing.T) {
 			earlier.UID = "00000000-0000-0000-0000-000000000000"
 			return &corev1.Secret{
 				ObjectMeta: metav1.ObjectMeta{
-					Namespace: o.Namespace, Name: keyring.SecretName(key.Name), Labels: secretLabels(key),
-					OwnerReferences: []metav1.OwnerReference{controllerReference(earlier)},
+					Namespace: o.Namespace, Name: keyring.SecretName(key.Name), Labels: keyring.SecretLabels(key.Name),
+					OwnerReferences: []metav1.OwnerReference{keyring.OwnerReference(earlier)},
 				},
 				Type: keyring.SecretType,
 			}
@@ -57,8 +57,8 @@ func TestForeignSecretsAreNeverTouched(t *testing.T) {
 		"a Secret of ours with another type": func(o Options, key *v1alpha1.SigningKey) *corev1.Secret {
 			return &corev1.Secret{
 				ObjectMeta: metav1.ObjectMeta{
-					Namespace: o.Namespace, Name: keyring.SecretName(key.Name), Labels: secretLabels(key),
-					OwnerReferences: []metav1.OwnerReference{controllerReference(key)},
+					Namespace: o.Namespace, Name: keyring.SecretName(key.Name), Labels: keyring.SecretLabels(key.Name),
+					OwnerReferences: []metav1.OwnerReference{keyring.OwnerReference(key)},
 				},
 			}
 		},
@@ -68,7 +68,7 @@ func TestForeignSecretsAreNeverTouched(t *testing.T) {
 		"an authority of an earlier SigningKey of the name": func(o Options, key *v1alpha1.SigningKey) *corev1.Secret {
 			return &corev1.Secret{
 				ObjectMeta: metav1.ObjectMeta{
-					Namespace: o.CANamespace, Name: keyring.CASecretName(key.Name), Labels: secretLabels(key),
+					Namespace: o.CANamespace, Name: keyring.CASecretName(key.Name), Labels: keyring.SecretLabels(key.Name),
 					Annotations: map[string]string{keyring.AnnotationOwner: "00000000-0000-0000-0000-000000000000"},
 				},
 				Type: keyring.CASecretType,

@@ -63,8 +63,8 @@ func preconditionScript(t *testing.T, c client.Client, o Options) []string {
 	say("create it again", c.Create(ctx, &v1alpha1.SigningKey{ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: "alike"}, Spec: key.Spec}))
 
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: keyring.SecretName(key.Name), Labels: secretLabels(key),
-			OwnerReferences: []metav1.OwnerReference{controllerReference(key)}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: keyring.SecretName(key.Name), Labels: keyring.SecretLabels(key.Name),
+			OwnerReferences: []metav1.OwnerReference{keyring.OwnerReference(key)}},
 		Type: keyring.SecretType, Data: map[string][]byte{"a": []byte("1")},
 	}
 	say("create a Secret", c.Create(ctx, secret.DeepCopy(), signingKeyOwner))

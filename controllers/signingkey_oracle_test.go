@@ -297,7 +297,7 @@ func (o *oracle) bounded(s *state) {
 func (o *oracle) published(s *state) {
 	home := s.home()
 	anywhere := slices.ContainsFunc(slices.Collect(maps.Values(s.configMaps)), func(m *corev1.ConfigMap) bool {
-		return s.key != nil && keyring.ControlledBy(s.key, m) == nil && m.Data[entryJWKS] != ""
+		return s.key != nil && keyring.ControlledBy(s.key, m) == nil && m.Data[keyring.EntryJWKS] != ""
 	})
 	if o.anywhere && !anywhere && !o.mapTouched && s.key != nil {
 		o.breach(3, "no ConfigMap holds the keys any more")
@@ -306,7 +306,7 @@ func (o *oracle) published(s *state) {
 	if home == nil || home.Annotations[v1alpha1.AnnotationGeneration] == "" {
 		return
 	}
-	in := o.parsed.thumbprints(home.Data[entryJWKS])
+	in := o.parsed.thumbprints(home.Data[keyring.EntryJWKS])
 	for _, thumbprint := range in {
 		if life := o.keys[thumbprint]; life != nil && life.public.IsZero() {
 			life.public = s.at
@@ -323,7 +323,7 @@ func (o *oracle) published(s *state) {
 		o.breach(3, "the ConfigMap went back from generation %d to %d", o.generation, generation)
 	}
 	o.mapUID, o.generation = string(home.UID), generation
-	if text := home.Data[entryAuthorities]; text != "" && o.anchors[text] == nil {
+	if text := home.Data[keyring.EntryAuthorities]; text != "" && o.anchors[text] == nil {
 		for _, der := range keyring.ParseAuthorities([]byte(text)) {
 			if certificate, err := x509.ParseCertificate(der); err == nil {
 				o.anchors[text] = append(o.anchors[text], certificate)
@@ -507,7 +507,7 @@ func (o *oracle) keeps(now time.Time) {
 			o.breach(2, "key %s is not in the set, and its last token lives until %s", thumbprint, lives)
 		}
 		if home != nil && home.Annotations[v1alpha1.AnnotationGeneration] != "" && !o.mapTouched && !o.touched &&
-			!slices.Contains(o.parsed.thumbprints(home.Data[entryJWKS]), thumbprint) {
+			!slices.Contains(o.parsed.thumbprints(home.Data[keyring.EntryJWKS]), thumbprint) {
 			o.breach(2, "key %s is not in the ConfigMap, and its last token lives until %s", thumbprint, lives)
 		}
 		if o.touched || now.Before(o.mended.Add(o.w.o.JWKSMaxAge)) {
@@ -535,7 +535,7 @@ func (o *oracle) rest() {
 	o.step(o.w.now())
 	var in []string
 	if home := s.home(); home != nil {
-		in = o.parsed.thumbprints(home.Data[entryJWKS])
+		in = o.parsed.thumbprints(home.Data[keyring.EntryJWKS])
 	}
 	for thumbprint, life := range o.keys {
 		switch {

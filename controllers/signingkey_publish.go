@@ -2,7 +2,6 @@ package controllers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,13 +16,6 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
-)
-
-// The entries of a published ConfigMap.
-const (
-	entryJWKS        = "jwks.json"
-	entryAuthorities = "ca.crt"
-	entryKey         = "key.pem"
 )
 
 // maxGeneration bounds what an annotation is believed: past it a number is not one of ours.
@@ -62,7 +54,7 @@ func (w *keyWork) readHome(ctx context.Context) public {
 	}
 	return public{
 		generation:  publishedGeneration(&live),
-		authorities: keyring.ParseAuthorities([]byte(live.Data[entryAuthorities])),
+		authorities: keyring.ParseAuthorities([]byte(live.Data[keyring.EntryAuthorities])),
 	}
 }
 
@@ -110,7 +102,7 @@ func (e *immutableError) Error() string {
 
 // publish makes the ConfigMap hold the ring: created, corrected, or left as it is.
 func (w *keyWork) publish(ctx context.Context, place keyring.Publication) error {
-	data, err := publicData(w.ring)
+	data, err := keyring.PublicData(w.ring)
 	if err != nil {
 		return err
 	}
@@ -146,26 +138,6 @@ func (w *keyWork) publish(ctx context.Context, place keyring.Publication) error 
 	return nil
 }
 
-// publicData is what the ConfigMap says of the ring.
-func publicData(ring keyring.Ring) (map[string]string, error) {
-	jwks, err := json.MarshalIndent(keyring.JWKS(ring), "", "  ")
-	if err != nil {
-		return nil, fmt.Errorf("encode the JWKS: %w", err)
-	}
-	data := map[string]string{entryJWKS: string(jwks) + "\n"}
-	if authorities := ring.AuthoritiesPEM(); len(authorities) > 0 {
-		data[entryAuthorities] = string(authorities)
-	}
-	if active, ok := ring.Active(); ok {
-		text, err := active.PublicPEM()
-		if err != nil {
-			return nil, err
-		}
-		data[entryKey] = string(text)
-	}
-	return data, nil
-}
-
 func (w *keyWork) configMapMeta(place keyring.Publication) metav1.ObjectMeta {
 	meta := metav1.ObjectMeta{
 		Namespace: place.Namespace, Name: place.Name,
@@ -173,7 +145,7 @@ func (w *keyWork) configMapMeta(place keyring.Publication) metav1.ObjectMeta {
 		Annotations: map[string]string{keyring.AnnotationOwner: string(w.key.UID)},
 	}
 	if place.Namespace == w.key.Namespace {
-		meta.OwnerReferences = []metav1.OwnerReference{controllerReference(w.key)}
+		meta.OwnerReferences = []metav1.OwnerReference{keyring.OwnerReference(w.key)}
 	}
 	return meta
 }

@@ -46,7 +46,7 @@ func (w *keyWork) keepTrust(ctx context.Context, home public) error {
 		return w.caErr
 	}
 	if w.caSecret != nil && w.ownsAuthority(w.caSecret) == nil {
-		w.ring.Authorities = keyring.RecoverTrust(keyring.ParseAuthorities(w.caSecret.Data[entryAuthorities]), w.now())
+		w.ring.Authorities = keyring.RecoverTrust(keyring.ParseAuthorities(w.caSecret.Data[keyring.EntryAuthorities]), w.now())
 	}
 	return nil
 }

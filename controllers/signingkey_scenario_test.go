@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/keyring"
 )
 
 // scenario is something that happens to a SigningKey and what the manager has to make of it. After each step the manager
@@ -379,7 +380,7 @@ func (w *world) summary() outcomeOf {
 	for _, c := range s.key.Status.Conditions {
 		out.Conditions = append(out.Conditions, fmt.Sprintf("%s=%s %s", c.Type, c.Status, c.Reason))
 	}
-	want, err := publicData(s.ring)
+	want, err := keyring.PublicData(s.ring)
 	if err != nil {
 		w.Fatalf("%v", err)
 	}

@@ -38,7 +38,7 @@ func (w *keyWork) load(ctx context.Context, home public) error {
 
 func (w *keyWork) decode(secret *corev1.Secret) {
 	marked := secret.DeepCopy() // labels that somebody took away come back: see lacksLabels
-	marked.Labels = secretLabels(w.key)
+	marked.Labels = keyring.SecretLabels(w.key.Name)
 	if err := keyring.OwnedBy(w.key, marked, string(secret.Type)); err != nil {
 		w.stall(v1alpha1.ReasonNameTaken, "a Secret of the needed name is not ours: %v", err)
 		return
@@ -65,7 +65,7 @@ func (w *keyWork) lacksLabels() bool {
 	if w.secret == nil {
 		return false
 	}
-	for label, value := range secretLabels(w.key) {
+	for label, value := range keyring.SecretLabels(w.key.Name) {
 		if w.secret.Labels[label] != value {
 			return true
 		}
@@ -98,8 +98,8 @@ func (w *keyWork) save(ctx context.Context, next keyring.Ring) error {
 	if w.secret == nil {
 		secret := &corev1.Secret{
 			ObjectMeta: metav1.ObjectMeta{
-				Namespace: w.key.Namespace, Name: keyring.SecretName(w.key.Name), Labels: secretLabels(w.key),
-				OwnerReferences: []metav1.OwnerReference{controllerReference(w.key)},
+				Namespace: w.key.Namespace, Name: keyring.SecretName(w.key.Name), Labels: keyring.SecretLabels(w.key.Name),
+				OwnerReferences: []metav1.OwnerReference{keyring.OwnerReference(w.key)},
 			},
 			Type: keyring.SecretType, Data: data,
 		}
@@ -114,23 +114,10 @@ func (w *keyWork) save(ctx context.Context, next keyring.Ring) error {
 	if secret.Labels == nil {
 		secret.Labels = map[string]string{}
 	}
-	maps.Copy(secret.Labels, secretLabels(w.key))
+	maps.Copy(secret.Labels, keyring.SecretLabels(w.key.Name))
 	if err := w.client.Update(ctx, secret, signingKeyOwner); err != nil {
 		return fmt.Errorf("update Secret %s/%s: %w", secret.Namespace, secret.Name, err)
 	}
 	w.secret = secret
 	return nil
-}
-
-// secretLabels are on our Secrets: the second is what the cache selects by.
-func secretLabels(key *v1alpha1.SigningKey) map[string]string {
-	return map[string]string{v1alpha1.LabelSigningKey: keyring.Label(key.Name), v1alpha1.LabelWatch: "true"}
-}
-
-// controllerReference lets what the SigningKey owns go with it. It does not block the deletion: that would need a right
-// on finalizers where the API server checks it.
-func controllerReference(key *v1alpha1.SigningKey) metav1.OwnerReference {
-	return metav1.OwnerReference{
-		APIVersion: v1alpha1.GroupVersion.String(), Kind: "SigningKey", Name: key.Name, UID: key.UID, Controller: new(true),
-	}
 }

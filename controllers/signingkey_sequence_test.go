@@ -342,7 +342,7 @@ func (s *sequence) edit() {
 	}
 	s.oracle.mapTouched = true
 	home = home.DeepCopy()
-	home.Data = map[string]string{entryJWKS: `{"keys":[]}`}
+	home.Data = map[string]string{keyring.EntryJWKS: `{"keys":[]}`}
 	s.must(s.api.Update(s.ctx, home))
 	s.observe()
 }

@@ -265,7 +265,7 @@ func TestLabelsOfTheSecretComeBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			b.reconcile(key)
-			if diff := cmp.Diff(secretLabels(key), b.secret(key).Labels); diff != "" {
+			if diff := cmp.Diff(keyring.SecretLabels(key.Name), b.secret(key).Labels); diff != "" {
 				t.Errorf("labels (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff(before, keysIn(key, active)); diff != "" {

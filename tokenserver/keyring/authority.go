@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -116,6 +117,18 @@ func (p Params) AuthorityStep(now time.Time, ring Ring, held Held, published [][
 		return MakeNext
 	}
 	return ""
+}
+
+// TakeStep returns what the Secret of the SigningKey's certificate authority has to hold after the step.
+func TakeStep(random io.Reader, signingKey string, step AuthorityStep, held Held, now time.Time) (Held, error) {
+	switch step {
+	case MakeNext:
+		next, err := NewAuthority(random, signingKey, now)
+		return Held{Current: held.Current, Next: next}, err
+	case PromoteNext:
+		return Held{Current: held.Next}, nil
+	}
+	return held, nil
 }
 
 // Revise returns the ring with the authorities in order, by what the Secret of the certificate authority holds, and says

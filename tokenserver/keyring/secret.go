@@ -32,6 +32,19 @@ func ConfigMapName(key *v1alpha1.SigningKey) string {
 	return key.Name + "-keys"
 }
 
+// SecretLabels are on our Secrets, also on those of certificate authorities: the second is what caches select by.
+func SecretLabels(signingKey string) map[string]string {
+	return map[string]string{v1alpha1.LabelSigningKey: Label(signingKey), v1alpha1.LabelWatch: "true"}
+}
+
+// OwnerReference is on what the SigningKey owns in its namespace, which goes with it. It does not block the deletion: that
+// would need a right on finalizers where the API server checks it.
+func OwnerReference(key *v1alpha1.SigningKey) metav1.OwnerReference {
+	return metav1.OwnerReference{
+		APIVersion: v1alpha1.GroupVersion.String(), Kind: "SigningKey", Name: key.Name, UID: key.UID, Controller: new(true),
+	}
+}
+
 // OwnedBy returns nil if the Secret, with the type that it says to have, holds the keys of the SigningKey: by type, by
 // label, and by a controller reference with the SigningKey's UID, in its namespace. Nothing else is trusted.
 func OwnedBy(owner, secret metav1.Object, secretType string) error {
