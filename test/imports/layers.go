@@ -23,7 +23,8 @@ type layer struct {
 
 // everything may be imported by commands and tests.
 var everything = []string{
-	"api", "applyconfiguration", "pure", "audit and metrics", "httpx", "snapshot", "below a grant", "grant", "endpoints", "server", "controllers",
+	"api", "applyconfiguration", "pure", "audit and metrics", "httpx", "snapshot", "below a grant", "offline", "grant", "endpoints", "server",
+	"controllers",
 }
 
 // layers is the architecture, from the bottom up. A package that is in no layer is a mistake: it has to be put somewhere.
@@ -43,6 +44,11 @@ var layers = []layer{
 		packages:  []string{"tokenserver/observe", "tokenserver/identity", "tokenserver/issue", "tokenserver/lease", "tokenserver/record"},
 		mayImport: []string{"api", "pure", "audit and metrics", "snapshot"},
 	},
+	// What a server without a cluster observes instead of one, and the keys that no manager makes.
+	{
+		name: "offline", packages: []string{"tokenserver/offline/..."},
+		mayImport: []string{"api", "pure", "snapshot", "offline"},
+	},
 	{
 		name:      "grant",
 		packages:  []string{"tokenserver/grant"},
@@ -58,7 +64,7 @@ var layers = []layer{
 	{
 		name:      "server",
 		packages:  []string{"tokenserver"},
-		mayImport: []string{"api", "pure", "audit and metrics", "httpx", "snapshot", "below a grant", "grant", "endpoints"},
+		mayImport: []string{"api", "pure", "audit and metrics", "httpx", "snapshot", "below a grant", "offline", "grant", "endpoints"},
 	},
 	{name: "controllers", packages: []string{"controllers/..."}, mayImport: []string{"api", "applyconfiguration", "pure", "controllers"}},
 	{name: "cmd", packages: []string{"cmd"}, mayImport: everything},

@@ -31,7 +31,7 @@ import (
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=list;watch,namespace=tokenwright-system
 
 // newCache makes the cache of what the server observes, and of nothing else.
-func newCache(config *rest.Config, namespace string, failed toolscache.WatchErrorHandlerWithContext) (cache.Cache, error) {
+func newCache(config *rest.Config, o Options, failed toolscache.WatchErrorHandlerWithContext) (cache.Cache, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
@@ -42,8 +42,9 @@ func newCache(config *rest.Config, namespace string, failed toolscache.WatchErro
 	if err != nil {
 		return nil, err
 	}
-	system := map[string]cache.Config{namespace: {}}
-	return cache.New(config, cache.Options{
+	selector := labels.NewSelector().Add(*watched)
+	system := map[string]cache.Config{o.Namespace: {}}
+	options := cache.Options{
 		Scheme:                      scheme,
 		Mapper:                      mapper(),
 		ReaderFailOnMissingInformer: true,
@@ -53,10 +54,14 @@ func newCache(config *rest.Config, namespace string, failed toolscache.WatchErro
 			&v1alpha1.SigningKey{}:       {Namespaces: system},
 			&v1alpha1.IdentityProvider{}: {Namespaces: system},
 			&corev1.Secret{}: {Namespaces: map[string]cache.Config{
-				namespace: {LabelSelector: labels.NewSelector().Add(*watched)},
+				o.Namespace: {LabelSelector: selector},
 			}},
 		},
-	})
+	}
+	if o.Source != nil {
+		options.DefaultTransform, options.NewInformer = nil, informersOf(o.Source, o.Namespace, selector)
+	}
+	return cache.New(config, options)
 }
 
 // mapper knows our few kinds by heart: asking the API server for them would make the start depend on it, and on the

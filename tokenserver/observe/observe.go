@@ -25,8 +25,10 @@ import (
 
 // Options are what an Observer needs.
 type Options struct {
-	// Config leads to the API server, with the rights of the server's ServiceAccount.
+	// Config leads to the API server, with the rights of the server's ServiceAccount. Source is used instead of one: exactly
+	// one of the two must be given.
 	Config *rest.Config
+	Source Source
 	// Namespace is the system namespace: where SigningKeys, IdentityProviders and their Secrets are.
 	Namespace string
 	// Holder gets the snapshots.
@@ -82,8 +84,8 @@ type registration struct {
 
 // New returns an Observer. It sends nothing yet, so that a server can start while the API server is away.
 func New(o Options) (*Observer, error) {
-	if o.Config == nil || o.Holder == nil || o.Namespace == "" {
-		return nil, errors.New("an observer needs a configuration, a namespace and a holder")
+	if (o.Config == nil) == (o.Source == nil) || o.Holder == nil || o.Namespace == "" {
+		return nil, errors.New("an observer needs a configuration or a source, a namespace and a holder")
 	}
 	if o.Pause <= 0 {
 		o.Pause = 20 * time.Millisecond
@@ -92,12 +94,15 @@ func New(o Options) (*Observer, error) {
 		o.KeyPatience = 30 * time.Second
 	}
 	observer := &Observer{options: o, changes: newChanges(), hearing: newHearing(o.MaxStaleness)}
-	c, err := newCache(observer.config(), o.Namespace, observer.watchFailed)
+	c, err := newCache(observer.config(), o, observer.watchFailed)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)
 	}
 	observer.cache = c
 	observer.builder = newBuilder(o, c)
+	if o.Source != nil {
+		return observer, nil
+	}
 	if observer.secrets, err = newSecrets(o.Config); err != nil {
 		return nil, fmt.Errorf("make a client for Secrets: %w", err)
 	}
@@ -153,6 +158,9 @@ func (o *Observer) Stats() Stats {
 
 // config is the configuration with our own way of waiting for an API server that is away.
 func (o *Observer) config() *rest.Config {
+	if o.options.Source != nil {
+		return nowhere()
+	}
 	config := rest.CopyConfig(o.options.Config)
 	config.QPS = -1 // a handful of lists and watches need no limit
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper {

@@ -1,0 +1,112 @@
+package keeper
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/keyring"
+	"github.com/tokenwright/tokenwright/tokenserver/offline/state"
+)
+
+// annotationRemoved is on the Secret of a SigningKey whose manifest is gone: since when.
+const annotationRemoved = "tokenwright.dev/removed"
+
+// load reads the state folder, and finds out whether it is whole.
+func (k *Keeper) load() error {
+	secrets, err := k.options.State.ReadSecrets()
+	if err != nil {
+		return fmt.Errorf("%w; restore what is damaged from a backup: the server does not start with other keys than registries trust", err)
+	}
+	authorities := map[string]bool{}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(secrets)) {
+		if err := k.loadSecret(secrets[name], authorities); err != nil {
+			errs = append(errs, fmt.Errorf("%s %w; restore it from a backup", k.options.State.SecretPath(name), err))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	published, err := k.options.State.Names()
+	if err != nil {
+		return err
+	}
+	return k.compare(authorities, published)
+}
+
+// loadSecret reads a Secret of ours, and believes as little of it as the manager does.
+func (k *Keeper) loadSecret(secret *corev1.Secret, authorities map[string]bool) error {
+	name, suffix := "", keyring.SecretName("")
+	if secret.Type == keyring.CASecretType {
+		suffix = keyring.CASecretName("")
+	}
+	name, ok := strings.CutSuffix(secret.Name, suffix)
+	if !ok || secret.Labels[v1alpha1.LabelSigningKey] != keyring.Label(name) {
+		return errors.New("is damaged: it does not say whose it is")
+	}
+	s := k.sets[name]
+	if s == nil {
+		s = &set{name: name}
+	}
+	if secret.Type == keyring.CASecretType {
+		held, err := keyring.DecodeAuthorities(secret.Data)
+		if err != nil {
+			return fmt.Errorf("is damaged: %w", err)
+		}
+		s.held, authorities[name], k.sets[name] = held, true, s
+		return nil
+	}
+	ring, err := keyring.Decode(secret.Data)
+	if err != nil {
+		return fmt.Errorf("is damaged: %w", err)
+	}
+	if text := secret.Annotations[annotationRemoved]; text != "" {
+		if s.removed, err = time.Parse(time.RFC3339, text); err != nil {
+			return errors.New("is damaged: it does not say since when the SigningKey is gone")
+		}
+	}
+	s.ring, k.sets[name] = ring, s
+	return nil
+}
+
+// compare finds what is missing: parts of the state that others speak of.
+func (k *Keeper) compare(authorities map[string]bool, published map[string]state.Mark) error {
+	dir := k.options.State
+	var errs []error
+	for _, at := range slices.Sorted(maps.Keys(published)) {
+		mark := published[at]
+		s, known := k.sets[mark.SigningKey]
+		if !known || len(s.ring.Keys) == 0 {
+			errs = append(errs, fmt.Errorf("%s does not exist, though its keys were published in %s: restore it; "+
+				"or remove that folder to begin with new keys, and give registries what is published then",
+				dir.SecretPath(keyring.SecretName(mark.SigningKey)), dir.PublicPath(at)))
+			continue
+		}
+		if mark.Generation > s.ring.Generation {
+			k.options.Log.Info("Found a key set that is older than the one that was published: an older state was restored",
+				"signingKey", s.name, "generation", s.ring.Generation, "published", mark.Generation)
+			s.ring.Generation, s.changed = mark.Generation, true
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(k.sets)) {
+		s := k.sets[name]
+		path := dir.SecretPath(keyring.CASecretName(name))
+		switch {
+		case len(s.ring.Authorities) == 0:
+		case !authorities[name]:
+			errs = append(errs, fmt.Errorf("%s does not exist, though registries trust the certificate authority in it: restore it", path))
+		case keyring.CheckHeld(s.ring, s.held) != nil:
+			errs = append(errs, fmt.Errorf("%s %w", path, keyring.CheckHeld(s.ring, s.held)))
+		case keyring.CheckNext(s.ring, s.held) != nil:
+			errs = append(errs, fmt.Errorf("%s %w", path, keyring.CheckNext(s.ring, s.held)))
+		}
+	}
+	return errors.Join(errs...)
+}
