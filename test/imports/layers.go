@@ -23,8 +23,8 @@ type layer struct {
 
 // everything may be imported by commands and tests.
 var everything = []string{
-	"api", "applyconfiguration", "pure", "audit and metrics", "httpx", "snapshot", "below a grant", "offline", "grant", "endpoints", "server",
-	"controllers",
+	"api", "crds", "manifest", "applyconfiguration", "pure", "audit and metrics", "httpx", "snapshot", "below a grant", "offline", "grant", "endpoints",
+	"server", "controllers",
 }
 
 // layers is the architecture, from the bottom up. A package that is in no layer is a mistake: it has to be put somewhere.
@@ -36,6 +36,16 @@ var layers = []layer{
 		"tokenserver/caller", "tokenserver/scope", "tokenserver/policy/...", "tokenserver/keyring", "tokenserver/token",
 		"tokenserver/provider", "tokenserver/revocation",
 	}},
+	// The CRDs as files, for what checks objects without an API server.
+	{name: "crds", packages: []string{"config/crd"}, foreign: []string{}},
+	{
+		name: "manifest", packages: []string{"tokenserver/manifest"}, mayImport: []string{"api", "pure", "crds"},
+		// The libraries that an API server and kubectl read objects with, and no client.
+		foreign: []string{
+			"k8s.io/api", "k8s.io/apiextensions-apiserver", "k8s.io/apimachinery", "k8s.io/apiserver/pkg/apis/cel",
+			"sigs.k8s.io/json", "sigs.k8s.io/yaml", "go.yaml.in/yaml/v3",
+		},
+	},
 	{name: "audit and metrics", packages: []string{"tokenserver/audit", "tokenserver/metrics"}, mayImport: []string{"api", "pure"}},
 	{name: "httpx", packages: []string{"tokenserver/httpx"}},
 	{name: "snapshot", packages: []string{"tokenserver/snapshot"}, mayImport: []string{"api", "pure"}},
@@ -47,7 +57,7 @@ var layers = []layer{
 	// What a server without a cluster observes instead of one, and the keys that no manager makes.
 	{
 		name: "offline", packages: []string{"tokenserver/offline/..."},
-		mayImport: []string{"api", "pure", "snapshot", "offline"},
+		mayImport: []string{"api", "manifest", "pure", "snapshot", "offline"},
 	},
 	{
 		name:      "grant",
