@@ -30,27 +30,32 @@ var kustomizations = []string{"kustomization.yaml", "kustomization.yml", "Kustom
 
 // file is one file to read.
 type file struct {
-	// path is empty for the standard input.
-	path, name string
+	// path is empty for the standard input; real is what it leads to.
+	path, name, real string
 }
 
 // finder collects files. What several paths lead to is read once.
 type finder struct {
 	files []file
 	known map[string]bool
+	// empty says that a folder may have no files.
+	empty bool
+	// folders are those in which files come and go.
+	folders map[string]bool
 	// met counts what was found, also where it was known.
 	met int
 }
 
-// find returns the files of the paths, and an error for each path that cannot be followed.
-func find(paths []string) (files []file, unreadable []error) {
-	f := &finder{known: map[string]bool{}}
+// find returns the files of the paths, an error for each path that cannot be followed, and the folders in which something
+// happens when a file comes, goes or changes.
+func find(paths []string, empty bool) (files []file, folders map[string]bool, unreadable []error) {
+	f := &finder{known: map[string]bool{}, empty: empty, folders: map[string]bool{}}
 	for _, path := range paths {
 		if err := f.path(path); err != nil {
 			unreadable = append(unreadable, err)
 		}
 	}
-	return f.files, unreadable
+	return f.files, f.folders, unreadable
 }
 
 func (f *finder) path(path string) error {
@@ -58,6 +63,7 @@ func (f *finder) path(path string) error {
 		f.add(Stdin, file{name: StdinName})
 		return nil
 	}
+	f.folders[filepath.Dir(path)] = true // where the path itself is replaced
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
@@ -70,7 +76,7 @@ func (f *finder) path(path string) error {
 	if err := f.folder(path); err != nil {
 		return err
 	}
-	if f.met == before {
+	if f.met == before && !f.empty {
 		return fmt.Errorf("%s has no file that ends with %s", path, strings.Join(extensions, ", "))
 	}
 	return nil
@@ -92,18 +98,26 @@ func (f *finder) folder(path string) error {
 		return err
 	}
 	f.known[real] = true
+	f.folders[path], f.folders[real] = true, true
 	var failed []error
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}
-		failed = append(failed, f.entry(filepath.Join(path, entry.Name())))
+		name := filepath.Join(path, entry.Name())
+		if entry.Type().IsRegular() { // one of very many, perhaps: nothing has to be asked
+			if isManifest(name) {
+				f.add(filepath.Join(real, entry.Name()), file{path: name, name: name})
+			}
+			continue
+		}
+		failed = append(failed, f.entry(name))
 	}
 	return errors.Join(failed...)
 }
 
 func (f *finder) entry(path string) error {
-	manifest := slices.Contains(extensions, filepath.Ext(path)) && !slices.Contains(kustomizations, filepath.Base(path))
+	manifest := isManifest(path)
 	info, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && !manifest:
@@ -118,12 +132,17 @@ func (f *finder) entry(path string) error {
 	return nil
 }
 
+func isManifest(path string) bool {
+	return slices.Contains(extensions, filepath.Ext(path)) && !slices.Contains(kustomizations, filepath.Base(path))
+}
+
 // link adds a file unless it is known under another name.
 func (f *finder) link(path string) {
 	real, err := filepath.EvalSymlinks(path)
 	if err != nil {
 		real = path // a pipe has a path and no name behind it
 	}
+	f.folders[filepath.Dir(real)] = true
 	f.add(real, file{path: path, name: path})
 }
 
@@ -131,6 +150,7 @@ func (f *finder) add(real string, found file) {
 	f.met++
 	if !f.known[real] {
 		f.known[real] = true
+		found.real = real
 		f.files = append(f.files, found)
 	}
 }

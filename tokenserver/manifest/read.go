@@ -1,11 +1,8 @@
 package manifest
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"io"
-	"slices"
 )
 
 // maxObjects bounds what one Read keeps, of all kinds together.
@@ -17,6 +14,8 @@ type Options struct {
 	Namespace string
 	// Stdin is what the path "-" stands for.
 	Stdin io.Reader
+	// EmptyFolders says that a folder without manifests is in order, and not a path that cannot be read.
+	EmptyFolders bool
 }
 
 // Problem is one thing because of which an API server would not take an object, or a file cannot be understood.
@@ -38,46 +37,18 @@ type Problem struct {
 // The Set holds all that is right, whatever else is wrong; of two objects of one kind and name, the first. The error says
 // which paths cannot be read; what the others gave is in the Set all the same.
 func Read(o Options, paths ...string) (*Set, []Problem, error) {
-	r := &reader{options: o, set: newSet(), seen: map[Ref]Source{}}
-	kinds, err := schemas()
-	if err != nil {
-		return r.set, nil, err
-	}
-	r.kinds = kinds
-	files, unreadable := find(paths)
-	for _, f := range files {
-		text, err := f.read(o.Stdin)
-		switch {
-		case errors.Is(err, errTooLarge):
-			r.problems = append(r.problems, Problem{File: f.name, Message: err.Error()})
-		case err != nil:
-			unreadable = append(unreadable, err)
-		default:
-			r.file(f.name, text)
-		}
-	}
-	return r.set, r.problems, errors.Join(unreadable...)
+	return NewReader(o).Read(paths...)
 }
 
-// reader collects what it finds.
+// reader collects what it finds in one document.
 type reader struct {
 	options  Options
 	kinds    map[typeMeta]*schema
 	set      *Set
 	problems []Problem
-	// seen are the objects so far, also those with problems.
+	// seen are the objects so far, also those with problems; objects counts them.
 	seen    map[Ref]Source
 	objects int
-}
-
-// file reads the documents of one file.
-func (r *reader) file(name string, text []byte) {
-	r.set.Files++
-	before := len(r.problems)
-	for _, d := range split(name, text) {
-		r.document(d)
-	}
-	slices.SortStableFunc(r.problems[before:], func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 }
 
 // document reads what stands between two separators: one document of YAML, or any number of JSON's.

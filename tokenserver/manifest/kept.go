@@ -1,0 +1,118 @@
+package manifest
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"io/fs"
+	"os"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// settled is how old a change of a file must have been when it was read, for its time to tell whether it changed since:
+// clocks of file systems are coarse.
+const settled = 2 * time.Second
+
+// keptFile is what was read of a file.
+type keptFile struct {
+	// info is what the file looked like; nil if that says nothing.
+	info      fs.FileInfo
+	read      time.Time
+	documents []keptDocument
+}
+
+// same says whether a file that looks like this holds what it held. Where something was wrong it is read anew, for the
+// places of what is wrong.
+func (k *keptFile) same(info fs.FileInfo) bool {
+	return k != nil && k.info != nil && info != nil && os.SameFile(k.info, info) && k.info.Size() == info.Size() &&
+		k.info.ModTime().Equal(info.ModTime()) && k.read.Sub(info.ModTime()) > settled &&
+		!slices.ContainsFunc(k.documents, func(d keptDocument) bool { return !d.good() })
+}
+
+func (k *keptFile) bySum() map[[sha256.Size]byte]*keptDocument {
+	if k == nil {
+		return nil
+	}
+	out := make(map[[sha256.Size]byte]*keptDocument, len(k.documents))
+	for i := range k.documents {
+		if d := &k.documents[i]; d.good() {
+			out[d.sum] = d
+		}
+	}
+	return out
+}
+
+// keptDocument is what was understood of a document. It does not hold the text.
+type keptDocument struct {
+	// sum is that of the content; none if something was wrong with it. line is where the content begins.
+	sum     [sha256.Size]byte
+	line    int
+	skipped int
+	objects []keptObject
+}
+
+// noSum is none.
+var noSum [sha256.Size]byte
+
+func (d keptDocument) good() bool { return d.sum != noSum }
+
+// keptObject is an object, nil if it does not get into a set, and where it stands in its document.
+type keptObject struct {
+	object metav1.Object
+	ref    Ref
+	// line counts from that of the content.
+	line, root int
+	within     string
+}
+
+func (o keptObject) source(p *part, line int) Source {
+	return Source{File: p.name, Line: line + o.line, document: p.document, root: o.root, within: o.within}
+}
+
+// content is a sum of the text without the empty lines around it, which depend on what stands before and behind, and the
+// line on which that begins.
+func (d *document) content() (sum [sha256.Size]byte, line int) {
+	text := bytes.TrimLeft(d.text, "\r\n")
+	line = d.line + bytes.Count(d.text[:len(d.text)-len(text)], []byte("\n"))
+	return sha256.Sum256(bytes.TrimRight(text, "\r\n")), line
+}
+
+// keep is what is to be remembered of a document that was read: the objects of each kind in their order, and then those
+// that do not get into a set.
+func (r *reader) keep(d *document) *keptDocument {
+	sum, line := d.content()
+	kept := &keptDocument{sum: sum, line: line, skipped: r.set.Skipped}
+	add := func(o metav1.Object, ref Ref, at Source) {
+		kept.objects = append(kept.objects, keptObject{object: o, ref: ref, line: at.Line - line, root: at.root, within: at.within})
+	}
+	in := map[Ref]bool{}
+	r.set.each(func(kind string, o metav1.Object) {
+		ref := Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
+		in[ref] = true
+		add(o, ref, r.set.sources[o])
+	})
+	for ref, at := range r.seen {
+		if !in[ref] {
+			add(nil, ref, at)
+		}
+	}
+	return kept
+}
+
+// each calls the function for every object of the set, with its kind.
+func (s *Set) each(f func(kind string, o metav1.Object)) {
+	eachOf(kindAccessPolicy, s.AccessPolicies, f)
+	eachOf(kindClusterAccessPolicy, s.ClusterAccessPolicies, f)
+	eachOf(kindSigningKey, s.SigningKeys, f)
+	eachOf(kindIdentityProvider, s.IdentityProviders, f)
+	eachOf(kindSecret, s.Secrets, f)
+	eachOf(kindNamespace, s.Namespaces, f)
+}
+
+func eachOf[T metav1.Object](kind string, objects []T, f func(string, metav1.Object)) {
+	for _, o := range objects {
+		f(kind, o)
+	}
+}
