@@ -55,6 +55,30 @@ func TestExecute(t *testing.T) {
 			"it says what it could not read", []string{"server", "--issuer=x", "--kubeconfig=/nonexistent"},
 			want{Status: 1, Stderr: "error: find the API server: "},
 		},
+		"A server without a cluster that is told where one is": {
+			"one of the two is a mistake", []string{"server", "--issuer=x", "--manifests=m", "--kubeconfig=/nonexistent"},
+			want{Status: 1, Stderr: "error: --kubeconfig has no meaning with --manifests: there is no cluster"},
+		},
+		"A server without a cluster that is told how old its view may be": {
+			"it has none that gets old", []string{"server", "--issuer=x", "--manifests=m", "--max-staleness=1h"},
+			want{Status: 1, Stderr: "error: --max-staleness has no meaning with --manifests"},
+		},
+		"A server without a cluster that is told its pod": {
+			"it has none", []string{"server", "--issuer=x", "--manifests=m", "--pod-name=a"},
+			want{Status: 1, Stderr: "error: --pod-name has no meaning with --manifests"},
+		},
+		"A server with a cluster that is told where to keep keys": {
+			"the manager keeps them", []string{"server", "--issuer=x", "--state-dir=s"},
+			want{Status: 1, Stderr: "error: --state-dir has a meaning only with --manifests: with a cluster the manager makes the keys"},
+		},
+		"A server without a cluster and without manifests": {
+			"it says what it could not read", []string{"server", "--issuer=x", "--manifests=/nonexistent"},
+			want{Status: 1, Stderr: "error: the manifests are not in order:\n  stat /nonexistent: no such file or directory"},
+		},
+		"A server without a cluster and without an issuer": {
+			"registries compare it, so there is no default", []string{"server", "--manifests=/nonexistent"},
+			want{Status: 1, Stderr: "error: the issuer is missing"},
+		},
 		"An unknown log level": {
 			"nothing is logged at a level that does not exist", []string{"server", "--issuer=x", "--log-level=loud"},
 			want{Status: 1, Stderr: "error: log level must be error, info or debug"},

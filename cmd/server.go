@@ -3,6 +3,7 @@ package cmd
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -32,6 +33,9 @@ func newServerCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
+			if err := checkServerFlags(cmd); err != nil {
+				return err
+			}
 			return runServer(ctx, cmd, f)
 		},
 	}
@@ -53,6 +57,11 @@ func newServerCommand() *cobra.Command {
 	flags.StringVar(&f.PodUID, "pod-uid", "", "UID of the Pod that the Lease goes with; if empty POD_UID, or none")
 	flags.DurationVar(&f.ShutdownTimeout, "shutdown-timeout", 20*time.Second, "how long requests under way may take after a signal to stop")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "file that says how to reach the API server; if empty KUBECONFIG, or the cluster that the pod is in")
+	flags.StringArrayVar(&f.Manifests, manifestsFlag, nil,
+		"file or folder to take objects from, instead of a cluster; read again when something changes; may be given several times")
+	flags.StringVar(&f.StateDir, "state-dir", "",
+		"with --manifests: folder in which keys are kept, and below public/ what registries have to know; empty for keys in memory")
+	flags.DurationVar(&f.ClockSkew, "clock-skew", time.Minute, "with --manifests: how far the clocks of whoever verifies tokens may be off")
 	flags.StringVar(&f.logLevel, "log-level", "info", "what is logged, to the standard error: error, info or debug")
 	return cmd
 }
@@ -70,12 +79,39 @@ func runServer(ctx context.Context, cmd *cobra.Command, f serverFlags) error {
 	if err := options.Validate(); err != nil {
 		return err
 	}
-	if options.Config, err = restConfig(f.kubeconfig); err != nil {
-		return err
+	if len(options.Manifests) == 0 {
+		if options.Config, err = restConfig(f.kubeconfig); err != nil {
+			return err
+		}
 	}
 	if err := tokenserver.Run(ctx, options); err != nil {
 		return err
 	}
 	log.Info("Stopped the server")
+	return nil
+}
+
+const manifestsFlag = "manifests"
+
+// The flags that have a meaning only with a cluster, and only without one.
+var (
+	onlyWithCluster = []string{"kubeconfig", "max-staleness", "pod-name", "pod-uid"}
+	onlyWithout     = []string{"state-dir", "clock-skew"}
+)
+
+// checkServerFlags refuses flags that would do nothing: whoever gives them expects something else.
+func checkServerFlags(cmd *cobra.Command) error {
+	flags := cmd.Flags()
+	offline := flags.Changed(manifestsFlag)
+	for _, name := range onlyWithCluster {
+		if offline && flags.Changed(name) {
+			return fmt.Errorf("--%s has no meaning with --%s: there is no cluster", name, manifestsFlag)
+		}
+	}
+	for _, name := range onlyWithout {
+		if !offline && flags.Changed(name) {
+			return fmt.Errorf("--%s has a meaning only with --%s: with a cluster the manager makes the keys", name, manifestsFlag)
+		}
+	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 // health are the paths of the second listener. It is not meant to be reached from outside the cluster.
 func (s *server) health() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { say(w, http.StatusOK, s.healthy()) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if err := s.ready(); err != nil {
 			say(w, http.StatusServiceUnavailable, "not ready: "+err.Error())
@@ -20,6 +20,16 @@ func (s *server) health() http.Handler {
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(s.metrics.Registry, promhttp.HandlerOpts{Registry: s.metrics.Registry}))
 	return mux
+}
+
+// healthy is what a person reads of a server that works. What a restart would make worse does not make it unhealthy.
+func (s *server) healthy() string {
+	if s.parts.Condition != nil {
+		if err := s.parts.Condition(); err != nil {
+			return "ok, but: " + err.Error()
+		}
+	}
+	return "ok"
 }
 
 // ready says why requests should go elsewhere.

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/fixture"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
@@ -72,6 +74,32 @@ func TestReadyWhenTheObserverIs(t *testing.T) {
 	}
 	if got := r.get(t, "", "", asking()); got.status != http.StatusOK {
 		t.Errorf("token = %d %s", got.status, got.body)
+	}
+}
+
+func TestHealthSaysWhatIsWrong(t *testing.T) {
+	var wrong atomic.Bool
+	r := start(t, func(_ *Options, parts *Parts) {
+		parts.Condition = func() error {
+			if wrong.Load() {
+				return errors.New("the last good manifests are in force")
+			}
+			return nil
+		}
+		parts.Collector = prometheus.NewGauge(prometheus.GaugeOpts{Name: "of_a_part"})
+	})
+	if got := r.probe(t, "/healthz"); got.status != http.StatusOK || string(got.body) != "ok\n" {
+		t.Errorf("healthz = %d %s", got.status, got.body)
+	}
+	wrong.Store(true)
+	if got := r.probe(t, "/healthz"); got.status != http.StatusOK || !strings.Contains(string(got.body), "the last good manifests are in force") {
+		t.Errorf("healthz = %d %s: a restart would not find better ones", got.status, got.body)
+	}
+	if got := r.probe(t, "/readyz"); got.status != http.StatusOK {
+		t.Errorf("readyz = %d: requests are answered", got.status)
+	}
+	if body := string(r.probe(t, "/metrics").body); !strings.Contains(body, "of_a_part 0\n") {
+		t.Error("the metrics of the part are missing")
 	}
 }
 

@@ -19,8 +19,13 @@ import (
 
 // Options say how the server runs. The zero value is not usable: see Validate.
 type Options struct {
-	// Config is how the API server is reached, and with whose rights.
+	// Config is how the API server is reached, and with whose rights. It is not used with Manifests.
 	Config *rest.Config
+	// Manifests are files and folders to take objects from instead of an API server. Then StateDir is where keys are kept,
+	// empty for in memory, and ClockSkew is how far the clocks of whoever verifies tokens may be off.
+	Manifests []string
+	StateDir  string
+	ClockSkew time.Duration
 	// Namespace is where SigningKeys, IdentityProviders and their Secrets are.
 	Namespace string
 	// Issuer is the iss of every token: what registries are configured to trust.
@@ -73,7 +78,7 @@ func (o *Options) Validate() error {
 	if (o.TLSCertFile == "") != (o.TLSKeyFile == "") {
 		problems = append(problems, errors.New("the TLS certificate and the TLS key must be given together"))
 	}
-	if o.JWKSMaxAge < 0 || o.ShutdownTimeout < 0 {
+	if o.JWKSMaxAge < 0 || o.ShutdownTimeout < 0 || o.ClockSkew < 0 {
 		problems = append(problems, errors.New("times must not be negative"))
 	}
 	if o.MaxStaleness == 0 {
@@ -82,7 +87,9 @@ func (o *Options) Validate() error {
 	if o.MaxStaleness < MinMaxStaleness {
 		problems = append(problems, fmt.Errorf("the maximal staleness is %s, and must be at least %s", o.MaxStaleness, MinMaxStaleness))
 	}
-	problems = append(problems, o.checkPodName())
+	if len(o.Manifests) == 0 {
+		problems = append(problems, o.checkPodName())
+	}
 	if escaped := (&url.URL{Path: o.PathPrefix}).EscapedPath(); escaped != o.PathPrefix {
 		problems = append(problems, fmt.Errorf("the path prefix %q has characters that a path cannot have", o.PathPrefix))
 	}

@@ -2,19 +2,24 @@ package tokenserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
 	"github.com/tokenwright/tokenwright/tokenserver/lease"
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
+	"github.com/tokenwright/tokenwright/tokenserver/offline"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
 // Run runs the server against the API server that the options lead to, until the context ends. It starts also while the
-// API server is away, and becomes ready when it has seen everything once.
+// API server is away, and becomes ready when it has seen everything once. With manifests it runs without an API server.
 func Run(ctx context.Context, options Options) error {
 	if err := options.Validate(); err != nil {
 		return err
+	}
+	if len(options.Manifests) > 0 {
+		return runOffline(ctx, options)
 	}
 	holder, fence := &snapshot.Holder{}, snapshot.NewFence(options.MaxStaleness)
 	observer, err := observe.New(observe.Options{
@@ -43,5 +48,30 @@ func Run(ctx context.Context, options Options) error {
 	return Serve(ctx, options, Parts{
 		Snapshots: holder, Authenticator: authenticator, Observer: observer, Fence: fence, Lease: keeper,
 		Background: func(ctx context.Context) error { return authenticator.KeepKeys(ctx, holder) },
+	})
+}
+
+// runOffline runs the server on manifests. It is the only one, and its view cannot be old: there is no Lease and no fence.
+func runOffline(ctx context.Context, options Options) (err error) {
+	holder := &snapshot.Holder{}
+	source, err := offline.New(offline.Options{
+		Manifests: options.Manifests, StateDir: options.StateDir, Namespace: options.Namespace,
+		ClockSkew: options.ClockSkew, JWKSMaxAge: options.JWKSMaxAge, Snapshots: holder, Log: options.Log.WithName("offline"),
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, source.Close()) }()
+	observer, err := observe.New(observe.Options{
+		Source: source.Objects(), Namespace: options.Namespace, Holder: holder, Log: options.Log.WithName("observe"),
+	})
+	if err != nil {
+		return err
+	}
+	return Serve(ctx, options, Parts{
+		Snapshots: holder, Observer: observer,
+		Authenticator: identity.New(identity.Options{Log: options.Log.WithName("identity")}),
+		Background:    source.Run, Collector: source,
+		Condition: func() error { return source.Condition().Err() },
 	})
 }

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
 	"github.com/tokenwright/tokenwright/tokenserver/discovery"
 	"github.com/tokenwright/tokenwright/tokenserver/docker"
@@ -53,6 +55,9 @@ type Parts struct {
 	Lease Lease
 	// Background is work beside the requests, until the context ends; may be nil.
 	Background func(ctx context.Context) error
+	// Condition is what is wrong though the server works, for /healthz; Collector adds metrics. Both may be nil.
+	Condition func() error
+	Collector prometheus.Collector
 }
 
 // server is a running token server.
@@ -78,6 +83,9 @@ func Serve(ctx context.Context, options Options, parts Parts) error {
 	defer sink.Close() //nolint:errcheck // every line has been handed to the operating system by its own write
 	s := &server{options: options, parts: parts, audit: audit.New(sink)}
 	s.metrics = metrics.New(options.Version, s.state, time.Now)
+	if parts.Collector != nil {
+		s.metrics.Registry.MustRegister(parts.Collector)
+	}
 	err = s.run(ctx)
 
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

@@ -25,8 +25,6 @@ const (
 	maxReviewed = 8192
 )
 
-var errNoCluster = errors.New("the server has no cluster to ask")
-
 // accounts proves ServiceAccounts.
 type accounts struct {
 	cluster Cluster
@@ -73,7 +71,8 @@ func (a *Authenticator) serviceAccount(ctx context.Context, s *snapshot.Snapshot
 	case p == nil:
 		return caller.Caller{}, refuse("no provider accepts the audiences of the token")
 	case a.accounts.cluster == nil:
-		return caller.Caller{}, unavailable(errNoCluster)
+		// Nor will there ever be: it would be no use to try again.
+		return caller.Caller{}, refuse("the server has no cluster to ask about ServiceAccounts")
 	}
 	id := a.seal.of("token", p.UID, strconv.FormatInt(p.Generation, 10), token)
 	who, err := a.accounts.prove(ctx, p.Kubernetes, token, parsed, id, now)

@@ -46,7 +46,7 @@ type Credentials struct {
 
 // Options are what an Authenticator works with. The zero value serves htpasswd providers.
 type Options struct {
-	// Cluster answers for ServiceAccounts; nil: their tokens get ErrUnavailable.
+	// Cluster answers for ServiceAccounts; nil: there is none, and their tokens prove nothing.
 	Cluster Cluster
 	// Log gets failures of the cluster to answer; never credentials.
 	Log logr.Logger
