@@ -11,7 +11,7 @@ import (
 // TestNearMisses shows that a near miss is never a rule that counted, and that what it says is what was in the way.
 func TestNearMisses(t *testing.T) {
 	found := map[string]int{}
-	rapid.Check(t, func(t *rapid.T) {
+	check := func(t *rapid.T) {
 		var policies []*Policy
 		for i := range rapid.IntRange(1, 4).Draw(t, "policies") {
 			p, _ := drawObject(t, fmt.Sprintf("p%d", i)).compile()
@@ -58,7 +58,10 @@ func TestNearMisses(t *testing.T) {
 				t.Fatalf("without what is said to be in the way, %+v does not count either", m)
 			}
 		}
-	})
+	}
+	for range 20 { // what is rare must come up
+		rapid.Check(t, check)
+	}
 	for _, what := range []string{"audience", "admission", "address", "time", "expression"} {
 		if found[what] == 0 {
 			t.Errorf("no %s was in the way: this shows too little", what)
