@@ -22,8 +22,11 @@ var secretFields = []string{"apiVersion", "kind", "metadata", "immutable", "data
 // secret reads a Secret by hand: what libraries say of a value that is wrong may repeat it.
 func (r *reader) secret(o *object) (metav1.Object, []finding) {
 	s := &corev1.Secret{Type: corev1.SecretTypeOpaque}
+	s.APIVersion, s.Kind = o.typ.apiVersion, o.typ.kind
 	m, findings := r.metadata(o, true, apivalidation.NameIsDNSSubdomain)
-	s.ObjectMeta = *m
+	if m != nil {
+		s.ObjectMeta = *m
+	}
 	for _, key := range slices.Sorted(maps.Keys(o.value)) {
 		if !slices.Contains(secretFields, key) {
 			findings = append(findings, unknownField(key))
@@ -110,6 +113,9 @@ func (r *reader) namespace(o *object) (metav1.Object, []finding) {
 	}
 	if err != nil {
 		findings = append(findings, finding{message: err.Error()})
+	}
+	if m == nil {
+		return n, findings
 	}
 	n.ObjectMeta = *m
 	if n.Labels == nil {

@@ -62,4 +62,3 @@ func (e *expander) sizeOnce(n *node) int {
 	e.sizes[n] = size
 	return size
 }
-

@@ -12,11 +12,12 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-// metadata makes the metadata what an API server makes of it when an object is created.
+// metadata makes the metadata what an API server makes of it when an object is created. It returns nil if it cannot be
+// decoded.
 func (r *reader) metadata(o *object, namespaced bool, name apivalidation.ValidateNameFunc) (*metav1.ObjectMeta, []finding) {
 	m, found, unknown, err := objectmeta.GetObjectMetaWithOptions(o.value, objectmeta.ObjectMetaOptions{ReturnUnknownFieldPaths: true})
 	if err != nil {
-		return &metav1.ObjectMeta{}, []finding{wrongType(o.value["metadata"])}
+		return nil, []finding{wrongType(o.value["metadata"])}
 	}
 	if !found || m == nil {
 		m = &metav1.ObjectMeta{}
@@ -67,4 +68,3 @@ func (r *reader) created(m *metav1.ObjectMeta, namespaced bool, name apivalidati
 	m.ManagedFields = nil
 	return findings
 }
-

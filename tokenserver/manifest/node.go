@@ -127,4 +127,3 @@ func steps(path string) []string {
 	}
 	return found
 }
-

@@ -130,4 +130,3 @@ func (r *root) value() (map[string]any, *syntaxError) {
 	}
 	return value, nil
 }
-

@@ -1,6 +1,7 @@
 package manifest_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -261,4 +262,41 @@ func write(t testing.TB, folder, name, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+type problem = manifest.Problem
+
+func readAll(text string) (*manifest.Set, []manifest.Problem, error) {
+	return manifest.Read(manifest.Options{Namespace: "default", Stdin: strings.NewReader(text)}, manifest.Stdin)
+}
+
+// encoded is the one object of a set as JSON.
+func encoded(t interface{ Fatalf(string, ...any) }, set *manifest.Set) []byte {
+	var objects []any
+	for _, o := range set.AccessPolicies {
+		objects = append(objects, o)
+	}
+	for _, o := range set.ClusterAccessPolicies {
+		objects = append(objects, o)
+	}
+	for _, o := range set.SigningKeys {
+		objects = append(objects, o)
+	}
+	for _, o := range set.IdentityProviders {
+		objects = append(objects, o)
+	}
+	for _, o := range set.Secrets {
+		objects = append(objects, o)
+	}
+	for _, o := range set.Namespaces {
+		objects = append(objects, o)
+	}
+	if len(objects) != 1 {
+		t.Fatalf("%d objects were read, want 1", len(objects))
+	}
+	text, err := json.Marshal(objects[0])
+	if err != nil {
+		t.Fatalf("encode: %v", err)
+	}
+	return text
 }

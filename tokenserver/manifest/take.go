@@ -93,8 +93,8 @@ func (r *reader) object(o *object) (metav1.Object, []finding) {
 		return r.namespace(o)
 	}
 	s := r.kinds[o.typ]
-	_, findings := r.metadata(o, s.namespaced, apivalidation.NameIsDNSSubdomain)
-	if len(findings) == 0 {
+	m, findings := r.metadata(o, s.namespaced, apivalidation.NameIsDNSSubdomain)
+	if m != nil {
 		for _, path := range s.unknown(o.value) {
 			findings = append(findings, unknownField(path))
 		}

@@ -21,6 +21,7 @@ type builder struct {
 	composer  snapshot.Builder
 
 	policies   map[policy.Ref]*policy.Policy
+	compiler   policy.Compiler
 	index      *policy.Index
 	namespaces *snapshot.Namespaces
 	keys       *keySets
@@ -32,18 +33,13 @@ type builder struct {
 func newBuilder(o Options, reader client.Reader) *builder {
 	return &builder{
 		reader: reader, namespace: o.Namespace,
-		policies: map[policy.Ref]*policy.Policy{}, keys: newKeySets(o.Log), providers: newProviders(o.Log),
+		policies: map[policy.Ref]*policy.Policy{}, index: policy.NewIndex(nil), keys: newKeySets(o.Log), providers: newProviders(o.Log),
 	}
 }
 
 // apply takes the changes in. If something cannot be read it stays as it was.
 func (b *builder) apply(ctx context.Context, batch pending) error {
-	for ref, object := range batch.policies {
-		b.applyPolicy(ref, object)
-	}
-	if len(batch.policies) > 0 {
-		b.index = nil
-	}
+	b.applyPolicies(batch.policies)
 	if batch.namespaces {
 		if err := b.readNamespaces(ctx); err != nil {
 			return fmt.Errorf("read namespaces: %w", err)
@@ -69,16 +65,27 @@ func (b *builder) apply(ctx context.Context, batch pending) error {
 	return nil
 }
 
-// applyPolicy compiles what was created or changed. A policy with problems is compiled too: it grants nothing, or denies
-// all within its reach; telling people is the manager's business.
-func (b *builder) applyPolicy(ref policy.Ref, object client.Object) {
-	switch object := object.(type) {
-	case *v1alpha1.AccessPolicy:
-		b.policies[ref], _ = policy.CompileAccessPolicy(object)
-	case *v1alpha1.ClusterAccessPolicy:
-		b.policies[ref], _ = policy.CompileClusterAccessPolicy(object)
-	default:
-		delete(b.policies, ref)
+// applyPolicies compiles what was created or changed. A policy with problems is compiled too: it grants nothing, or
+// denies all within its reach; telling people is the manager's business.
+func (b *builder) applyPolicies(objects map[policy.Ref]client.Object) {
+	changes := make([]policy.Change, 0, len(objects))
+	for ref, object := range objects {
+		change := policy.Change{Old: b.policies[ref]}
+		switch object := object.(type) {
+		case *v1alpha1.AccessPolicy:
+			change.New, _ = b.compiler.AccessPolicy(object)
+		case *v1alpha1.ClusterAccessPolicy:
+			change.New, _ = b.compiler.ClusterAccessPolicy(object)
+		}
+		if change.New == nil {
+			delete(b.policies, ref)
+		} else {
+			b.policies[ref] = change.New
+		}
+		changes = append(changes, change)
+	}
+	if len(changes) > 0 {
+		b.index = b.index.Apply(changes)
 	}
 }
 
@@ -134,13 +141,6 @@ func (b *builder) readProviders(ctx context.Context, secrets map[string]*corev1.
 
 // compose makes a snapshot of what is held.
 func (b *builder) compose(now time.Time) *snapshot.Snapshot {
-	if b.index == nil {
-		all := make([]*policy.Policy, 0, len(b.policies))
-		for _, p := range b.policies {
-			all = append(all, p)
-		}
-		b.index = policy.NewIndex(all)
-	}
 	s := b.composer.Build(snapshot.Input{
 		Policies: b.index, Keys: b.keys.current, Namespaces: b.namespaces,
 		Providers: b.providers.serving, Prefixes: b.providers.prefixes, At: now,

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/policy/expr"
 )
 
 // Problem is one thing wrong with a policy.
@@ -57,7 +58,20 @@ type claim struct {
 // CompileAccessPolicy compiles a tenant's policy. The result is never nil: with problems, an Allow grants nothing and a
 // Deny denies within its whole reach, which never goes beyond what tenants' policies in its namespace allow.
 func CompileAccessPolicy(p *v1alpha1.AccessPolicy) (*Policy, []Problem) {
-	c := newCompiler(Ref{Kind: KindAccessPolicy, Namespace: p.Namespace, Name: p.Name}, p.Spec.Effect)
+	return compileAccessPolicy(p, expr.Compile)
+}
+
+// CompileClusterAccessPolicy compiles a policy of the platform's. The result is never nil: with problems, an Allow
+// grants nothing and a Deny denies within its whole reach.
+func CompileClusterAccessPolicy(p *v1alpha1.ClusterAccessPolicy) (*Policy, []Problem) {
+	return compileClusterAccessPolicy(p, expr.Compile)
+}
+
+// programs returns the program of an expression.
+type programs func(text string) (*expr.Program, error)
+
+func compileAccessPolicy(p *v1alpha1.AccessPolicy, of programs) (*Policy, []Problem) {
+	c := newCompiler(Ref{Kind: KindAccessPolicy, Namespace: p.Namespace, Name: p.Name}, p.Spec.Effect, of)
 	c.common(&p.Spec.PolicySpec)
 	if len(p.Spec.Rules) == 0 {
 		c.noRules()
@@ -66,10 +80,8 @@ func CompileAccessPolicy(p *v1alpha1.AccessPolicy) (*Policy, []Problem) {
 	return c.finish()
 }
 
-// CompileClusterAccessPolicy compiles a policy of the platform's. The result is never nil: with problems, an Allow
-// grants nothing and a Deny denies within its whole reach.
-func CompileClusterAccessPolicy(p *v1alpha1.ClusterAccessPolicy) (*Policy, []Problem) {
-	c := newCompiler(Ref{Kind: KindClusterAccessPolicy, Name: p.Name}, p.Spec.Effect)
+func compileClusterAccessPolicy(p *v1alpha1.ClusterAccessPolicy, of programs) (*Policy, []Problem) {
+	c := newCompiler(Ref{Kind: KindClusterAccessPolicy, Name: p.Name}, p.Spec.Effect, of)
 	c.common(&p.Spec.PolicySpec)
 	if len(p.Spec.Rules) == 0 && (c.policy.deny || p.Spec.OfflineAccess == nil && len(p.Spec.Claims) == 0) {
 		c.noRules()
@@ -84,10 +96,11 @@ func CompileClusterAccessPolicy(p *v1alpha1.ClusterAccessPolicy) (*Policy, []Pro
 type compiler struct {
 	policy   *Policy
 	problems []Problem
+	programs programs
 }
 
-func newCompiler(ref Ref, effect v1alpha1.Effect) *compiler {
-	c := &compiler{policy: &Policy{ref: ref, deny: effect == v1alpha1.EffectDeny}}
+func newCompiler(ref Ref, effect v1alpha1.Effect, of programs) *compiler {
+	c := &compiler{policy: &Policy{ref: ref, deny: effect == v1alpha1.EffectDeny}, programs: of}
 	if effect != "" && effect != v1alpha1.EffectAllow && effect != v1alpha1.EffectDeny {
 		c.problem(v1alpha1.ReasonInvalidAction, "spec.effect", "must be Allow or Deny, not %q", effect)
 		c.policy.deny = true

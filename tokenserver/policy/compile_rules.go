@@ -59,6 +59,10 @@ func (c *compiler) rule(i int, r *v1alpha1.Rule) {
 		}
 		compiled.names = append(compiled.names, p)
 	}
+	if r.Type == "" {
+		// Names are read as their type has them; without one each may have meant everything.
+		compiled.names = []pattern{everythingOf("")}
+	}
 	compiled.actions = c.actions(path, r)
 	c.policy.rules = append(c.policy.rules, compiled)
 }

@@ -29,7 +29,7 @@ func (c *compiler) when(w *v1alpha1.When) {
 		when.notBefore, when.notAfter = time.Time{}, time.Time{}
 	}
 	if w.Expression != "" {
-		program, err := expr.Compile(w.Expression)
+		program, err := c.programs(w.Expression)
 		if err != nil {
 			c.problem(v1alpha1.ReasonInvalidExpression, "spec.when.expression", "%v", err)
 		}

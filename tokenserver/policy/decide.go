@@ -74,11 +74,11 @@ func (x *Index) decide(req *Request, explain bool) Decision {
 		return Decision{}
 	}
 	place := d.place(segments)
-	if s := x.users[req.Caller.Username]; s != nil {
+	if s, found := x.users.get(req.Caller.Username); found {
 		d.walkSubject(s, place)
 	}
 	for _, g := range req.Caller.Groups {
-		if s := x.groups[g]; s != nil {
+		if s, found := x.groups.get(g); found {
 			d.walkSubject(s, place)
 		}
 	}

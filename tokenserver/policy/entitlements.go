@@ -101,9 +101,11 @@ func (x *Index) extras(req Request) []*Policy {
 			}
 		}
 	}
-	collect(x.users[req.Caller.Username])
+	of, _ := x.users.get(req.Caller.Username)
+	collect(of)
 	for _, g := range req.Caller.Groups {
-		collect(x.groups[g])
+		of, _ = x.groups.get(g)
+		collect(of)
 	}
 	slices.SortFunc(candidates, func(a, b *Policy) int { return compareRefs(a.ref, b.ref) })
 	candidates = slices.Compact(candidates)

@@ -7,37 +7,43 @@ import "github.com/tokenwright/tokenwright/api/v1alpha1"
 // It is a map of subjects; behind each, a map of resource types; behind each, a trie of names. What a request costs
 // depends on the caller's groups and on the name, not on how many policies there are. What one policy may add to it, in
 // memory and in work, is bounded when it is compiled.
+//
+// An index with some policies changed is made of the old one: it copies what lies on the way to them, and shares the rest.
 type Index struct {
-	users, groups map[string]*subject
+	users, groups table[*subject]
 	everyone      *subject
 	size          int
 }
 
-// subject is all that policies say of one user or group.
-type subject struct {
-	types small[*typeRules]
-	// any are rules of no type in particular; anyOf are those of tenants, by namespace.
-	any   *hit
-	anyOf small[*node]
-	// extras are the Allows that speak of refresh tokens and claims.
-	extras []*Policy
-}
-
-// typeRules are rules of one type: the platform's, and each namespace's. A namespace's trie begins behind the namespace.
-type typeRules struct {
-	cluster node
-	tenants small[*node]
-}
+// Change is a policy that comes (Old is nil), goes (New is nil) or is replaced.
+type Change struct{ Old, New *Policy }
 
 // NewIndex indexes the policies; their order does not matter. It keeps the policies but not the slice.
 func NewIndex(policies []*Policy) *Index {
-	x := &Index{users: map[string]*subject{}, groups: map[string]*subject{}, size: len(policies)}
+	x, e := &Index{}, &edit{}
 	for _, p := range policies {
-		for _, who := range p.subjects {
-			x.subject(who).add(p)
-		}
+		x.add(e, p)
 	}
 	return x
+}
+
+// Apply returns an index with the changes made, in their order; the index itself stays as it is. An Old must be the very
+// Policy that was put in before.
+func (x *Index) Apply(changes []Change) *Index {
+	next, e := &Index{}, &edit{}
+	if x != nil {
+		*next = *x
+		next.users, next.groups, next.everyone = x.users.clone(), x.groups.clone(), x.everyone
+	}
+	for _, c := range changes {
+		if c.Old != nil {
+			next.remove(e, c.Old)
+		}
+		if c.New != nil {
+			next.add(e, c.New)
+		}
+	}
+	return next
 }
 
 // Len is the number of policies, also of those that did not compile.
@@ -48,74 +54,65 @@ func (x *Index) Len() int {
 	return x.size
 }
 
-func (x *Index) subject(who principal) *subject {
-	switch who.kind {
-	case user:
-		return subjectOf(x.users, who.name)
-	case group:
-		return subjectOf(x.groups, who.name)
-	default:
-		if x.everyone == nil {
-			x.everyone = &subject{}
+func (x *Index) add(e *edit, p *Policy) {
+	for _, who := range p.subjects {
+		before := x.subject(who)
+		s := before.mine(e)
+		s.add(e, p)
+		if s != before {
+			x.set(e, who, s)
 		}
-		return x.everyone
 	}
+	x.size++
 }
 
-func subjectOf(subjects map[string]*subject, key string) *subject {
-	s, found := subjects[key]
-	if !found {
-		s = &subject{}
-		subjects[key] = s
+func (x *Index) remove(e *edit, p *Policy) {
+	for _, who := range p.subjects {
+		before := x.subject(who)
+		if before == nil {
+			continue
+		}
+		s := before.mine(e)
+		s.remove(e, p)
+		if s.empty() {
+			s = nil
+		}
+		if s != before {
+			x.set(e, who, s)
+		}
+	}
+	x.size--
+}
+
+// subject is what is said of a principal; nil if nothing is.
+func (x *Index) subject(who principal) *subject {
+	var s *subject
+	switch who.kind {
+	case user:
+		s, _ = x.users.get(who.name)
+	case group:
+		s, _ = x.groups.get(who.name)
+	default:
+		s = x.everyone
 	}
 	return s
 }
 
-func (s *subject) add(p *Policy) {
-	if p.offline != nil || len(p.claims) > 0 {
-		s.extras = append(s.extras, p)
+// set puts a subject in the place of the one that was there; nil takes it away.
+func (x *Index) set(e *edit, who principal, s *subject) {
+	subjects := &x.users
+	switch {
+	case who.kind == everyone:
+		x.everyone = s
+		return
+	case who.kind == group:
+		subjects = &x.groups
 	}
-	for i := range p.rules {
-		r := &p.rules[i]
-		if r.typ == "" {
-			s.addAny(r)
-			continue
-		}
-		root := s.root(r.typ, p.ref)
-		for j := range r.names {
-			root.insert(&r.names[j], r)
-		}
-	}
-}
-
-func (s *subject) addAny(r *rule) {
-	if r.policy.ref.Kind == KindClusterAccessPolicy {
-		s.any = s.any.add(r)
+	if s == nil {
+		subjects.remove(e, who.name)
 		return
 	}
-	n := tenantOf(&s.anyOf, r.policy.ref.Namespace)
-	n.deep = n.deep.add(r)
-}
-
-func (s *subject) root(typ string, ref Ref) *node {
-	t, found := s.types.get(typ)
-	if !found {
-		t = &typeRules{}
-		s.types.put(typ, t)
-	}
-	if ref.Kind == KindClusterAccessPolicy {
-		return &t.cluster
-	}
-	return tenantOf(&t.tenants, ref.Namespace)
-}
-
-func tenantOf(tenants *small[*node], namespace string) *node {
-	n, found := tenants.get(namespace)
-	if !found {
-		n = &node{}
-		tenants.put(namespace, n)
-	}
-	return n
+	subjects.put(e, who.name, s)
 }
 
 // tenantType says whether policies of namespaces may speak of a type at all.

@@ -207,7 +207,7 @@ func TestRepeatedNamesAreOne(t *testing.T) {
 	f := findings{explain: true}
 	req := request(as(caller.Caller{Username: "u0"}), ask("repository", "team-a/b", "pull"))
 	d := decision{req: &req, actions: req.Actions, findings: &f}
-	d.walkSubject(x.users["u0"], d.place([]string{"team-a", "b"}))
+	d.walkSubject(x.subject(principal{user, "u0"}), d.place([]string{"team-a", "b"}))
 	if len(f.matches) != 3 {
 		t.Errorf("met %d rules, want 3", len(f.matches))
 	}
@@ -242,33 +242,31 @@ func compileAll(t *testing.T, objects []object) []*Policy {
 
 func scannedUnder(x *Index) int {
 	n := 0
-	var count func(*node)
-	each := func(s *small[*node]) {
-		for _, e := range s.few {
-			count(e.value)
-		}
-		for _, next := range s.many {
-			count(next)
-		}
-	}
-	count = func(at *node) {
-		each(&at.literal)
-		if at.wild == nil {
-			return
-		}
-		n += len(at.wild.globs) + len(at.wild.tails)
-		for _, g := range at.wild.globs {
-			count(g.next)
-		}
-		if at.wild.any != nil {
-			count(at.wild.any)
+	for _, s := range x.users.all {
+		for _, t := range s.types.all {
+			n += scannedBelow(t.cluster)
+			for _, root := range t.tenants.all {
+				n += scannedBelow(root)
+			}
 		}
 	}
-	for _, s := range x.users {
-		for _, e := range s.types.few {
-			count(&e.value.cluster)
-			each(&e.value.tenants)
-		}
+	return n
+}
+
+func scannedBelow(at *node) int {
+	if at == nil {
+		return 0
+	}
+	n := 0
+	for _, next := range at.literal.all {
+		n += scannedBelow(next)
+	}
+	if at.wild == nil {
+		return n
+	}
+	n += len(at.wild.globs) + len(at.wild.tails) + scannedBelow(at.wild.any)
+	for _, g := range at.wild.globs {
+		n += scannedBelow(g.next)
 	}
 	return n
 }

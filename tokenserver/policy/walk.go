@@ -2,12 +2,10 @@ package policy
 
 // walkSubject takes into account all that is said of one of the caller's names.
 func (d *decision) walkSubject(s *subject, p place) {
-	for h := s.any; h != nil; h = h.next {
-		d.meet(platform, h.rule)
-	}
+	d.walk(platform, s.any, p.segments)
 	t, found := s.types.get(d.req.Resource.Type)
 	if found {
-		d.walk(platform, &t.cluster, p.segments)
+		d.walk(platform, t.cluster, p.segments)
 	}
 	if p.namespace == "" {
 		return
@@ -25,6 +23,9 @@ func (d *decision) walkSubject(s *subject, p place) {
 // walk meets every rule with a name that matches the segments from here on. A name visits a node at most once, since
 // what could lead there by several ways is kept as a tail.
 func (d *decision) walk(t tier, n *node, segments []string) {
+	if n == nil {
+		return
+	}
 	for h := n.deep; h != nil; h = h.next {
 		d.meet(t, h.rule)
 	}
@@ -55,7 +56,7 @@ func (d *decision) walk(t tier, n *node, segments []string) {
 		d.walk(t, n.wild.any, segments[1:])
 	}
 	for i := range n.wild.globs {
-		if g := &n.wild.globs[i]; g.stars.Match(segments[0]) {
+		if g := n.wild.globs[i]; g.stars.Match(segments[0]) {
 			d.walk(t, g.next, segments[1:])
 		}
 	}
