@@ -8,7 +8,10 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
 )
 
 // settled is how old a change of a file must have been when it was read, for its time to tell whether it changed since:
@@ -17,7 +20,8 @@ const settled = 2 * time.Second
 
 // keptFile is what was read of a file.
 type keptFile struct {
-	// info is what the file looked like; nil if that says nothing.
+	// name is how the file was called, and info what it looked like; nil if that says nothing.
+	name      string
 	info      fs.FileInfo
 	read      time.Time
 	documents []keptDocument
@@ -58,17 +62,42 @@ var noSum [sha256.Size]byte
 
 func (d keptDocument) good() bool { return d.sum != noSum }
 
-// keptObject is an object, nil if it does not get into a set, and where it stands in its document.
+// keptObject is an object, or the name of one that does not get into a set, and where it stands in its document.
 type keptObject struct {
 	object metav1.Object
-	ref    Ref
+	other  *Ref
 	// line counts from that of the content.
-	line, root int
+	line, root int32
 	within     string
 }
 
+// ref names the object.
+func (o keptObject) ref() Ref {
+	if o.other != nil {
+		return *o.other
+	}
+	return Ref{Kind: kindOf(o.object), Namespace: o.object.GetNamespace(), Name: o.object.GetName()}
+}
+
+func kindOf(o metav1.Object) string {
+	switch o.(type) {
+	case *v1alpha1.AccessPolicy:
+		return kindAccessPolicy
+	case *v1alpha1.ClusterAccessPolicy:
+		return kindClusterAccessPolicy
+	case *v1alpha1.SigningKey:
+		return kindSigningKey
+	case *v1alpha1.IdentityProvider:
+		return kindIdentityProvider
+	case *corev1.Secret:
+		return kindSecret
+	default:
+		return kindNamespace
+	}
+}
+
 func (o keptObject) source(p *part, line int) Source {
-	return Source{File: p.name, Line: line + o.line, document: p.document, root: o.root, within: o.within}
+	return Source{File: p.name, Line: line + int(o.line), document: p.document, root: int(o.root), within: o.within}
 }
 
 // content is a sum of the text without the empty lines around it, which depend on what stands before and behind, and the
@@ -84,35 +113,37 @@ func (d *document) content() (sum [sha256.Size]byte, line int) {
 func (r *reader) keep(d *document) *keptDocument {
 	sum, line := d.content()
 	kept := &keptDocument{sum: sum, line: line, skipped: r.set.Skipped}
-	add := func(o metav1.Object, ref Ref, at Source) {
-		kept.objects = append(kept.objects, keptObject{object: o, ref: ref, line: at.Line - line, root: at.root, within: at.within})
+	add := func(o metav1.Object, other *Ref, at Source) {
+		kept.objects = append(kept.objects, keptObject{
+			object: o, other: other, line: int32(at.Line - line), root: int32(at.root), within: at.within,
+		})
 	}
 	in := map[Ref]bool{}
-	r.set.each(func(kind string, o metav1.Object) {
-		ref := Ref{Kind: kind, Namespace: o.GetNamespace(), Name: o.GetName()}
-		in[ref] = true
-		add(o, ref, r.set.sources[o])
+	r.set.each(func(o metav1.Object) {
+		add(o, nil, r.set.sources[o])
+		in[kept.objects[len(kept.objects)-1].ref()] = true
 	})
 	for ref, at := range r.seen {
 		if !in[ref] {
-			add(nil, ref, at)
+			add(nil, &ref, at)
 		}
 	}
+	kept.objects = slices.Clone(kept.objects) // without room for more: there are very many
 	return kept
 }
 
-// each calls the function for every object of the set, with its kind.
-func (s *Set) each(f func(kind string, o metav1.Object)) {
-	eachOf(kindAccessPolicy, s.AccessPolicies, f)
-	eachOf(kindClusterAccessPolicy, s.ClusterAccessPolicies, f)
-	eachOf(kindSigningKey, s.SigningKeys, f)
-	eachOf(kindIdentityProvider, s.IdentityProviders, f)
-	eachOf(kindSecret, s.Secrets, f)
-	eachOf(kindNamespace, s.Namespaces, f)
+// each calls the function for every object of the set.
+func (s *Set) each(f func(metav1.Object)) {
+	eachOf(s.AccessPolicies, f)
+	eachOf(s.ClusterAccessPolicies, f)
+	eachOf(s.SigningKeys, f)
+	eachOf(s.IdentityProviders, f)
+	eachOf(s.Secrets, f)
+	eachOf(s.Namespaces, f)
 }
 
-func eachOf[T metav1.Object](kind string, objects []T, f func(string, metav1.Object)) {
+func eachOf[T metav1.Object](objects []T, f func(metav1.Object)) {
 	for _, o := range objects {
-		f(kind, o)
+		f(o)
 	}
 }

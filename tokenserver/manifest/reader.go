@@ -25,6 +25,8 @@ type Reader struct {
 	// files are those that were read last, by the file that the path leads to.
 	files   map[string]*keptFile
 	folders map[string]bool
+	// troubled says that something was wrong.
+	troubled bool
 }
 
 // NewReader returns a Reader that has read nothing.
@@ -52,8 +54,23 @@ func (r *Reader) Read(paths ...string) (*Set, []Problem, error) {
 	for _, p := range run.found {
 		problems = append(problems, p.Problem)
 	}
-	r.files, r.folders = run.kept, folders
-	return run.set, problems, errors.Join(append(unreadable, run.unreadable...)...)
+	err = errors.Join(append(unreadable, run.unreadable...)...)
+	r.files, r.folders, r.troubled = run.kept, folders, err != nil || len(problems) > 0
+	return run.set, problems, err
+}
+
+// Unchanged says that Read would say what it said last, because all files look as they did and nothing was wrong. It opens
+// none.
+func (r *Reader) Unchanged(paths ...string) bool {
+	files, folders, unreadable := find(paths, r.options.EmptyFolders)
+	r.folders = folders
+	if r.files == nil || r.troubled || len(unreadable) > 0 || len(files) != len(r.files) {
+		return false
+	}
+	return !slices.ContainsFunc(files, func(f file) bool {
+		kept := r.files[f.real]
+		return !kept.same(f.looks()) || kept.name != f.name
+	})
 }
 
 func (r *Reader) run(kinds map[typeMeta]*schema, files []file, trusting bool) *reading {
@@ -106,7 +123,7 @@ func (r *reading) file(f file) error {
 	number := r.set.Files
 	info := f.looks() // before it is read
 	before, began := r.files[f.real], time.Now()
-	after := &keptFile{info: info, read: began}
+	after := &keptFile{name: f.name, info: info, read: began}
 	if r.trusting && before.same(info) {
 		r.set.Files++
 		r.unopened = true
@@ -203,7 +220,7 @@ func (r *reading) merge(p *part) {
 	for _, o := range p.kept.objects {
 		if r.objects++; r.objects > maxObjects {
 			if r.objects == maxObjects+1 {
-				r.report(p, o.source(p, line), o.ref, "", fmt.Sprintf("there must be at most %d objects: this one and what follows is not read", maxObjects))
+				r.report(p, o.source(p, line), o.ref(), "", fmt.Sprintf("there must be at most %d objects: this one and what follows is not read", maxObjects))
 			}
 			return
 		}
@@ -216,12 +233,12 @@ func (r *reading) merge(p *part) {
 
 // take puts an object into the set, if it is right and the first of its kind and name.
 func (r *reading) take(p *part, o keptObject, at Source) {
-	if o.ref.Name != "" {
-		if other, known := r.seen[o.ref]; known {
-			r.report(p, at, o.ref, "metadata.name", fmt.Sprintf("is given twice: also at %s:%d", other.File, other.Line))
+	if ref := o.ref(); ref.Name != "" {
+		if other, known := r.seen[ref]; known {
+			r.report(p, at, ref, "metadata.name", fmt.Sprintf("is given twice: also at %s:%d", other.File, other.Line))
 			return
 		}
-		r.seen[o.ref] = Source{File: at.File, Line: at.Line}
+		r.seen[ref] = Source{File: at.File, Line: at.Line}
 	}
 	if o.object != nil {
 		r.set.add(o.object, at)

@@ -66,6 +66,9 @@ func TestReaderReadsAgain(t *testing.T) {
 				reader := manifest.NewReader(manifest.Options{})
 				first := told(t, reader, folder)
 				c.change(t, folder)
+				if unchanged := reader.Unchanged(folder); unchanged != (settled && name == "nothing") {
+					t.Errorf("%s: unchanged is %t", c.reason, unchanged)
+				}
 				second := told(t, reader, folder)
 				fresh := told(t, manifest.NewReader(manifest.Options{}), folder)
 				if diff := cmp.Diff(fresh.text, second.text); diff != "" {
@@ -192,6 +195,36 @@ func TestFoldersToWatch(t *testing.T) {
 	slices.Sort(want)
 	if diff := cmp.Diff(want, reader.Folders()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestUnchanged has what is not seen by looking at the files that were read.
+func TestUnchanged(t *testing.T) {
+	folder := t.TempDir()
+	write(t, folder, "a.yaml", namespace("a"))
+	age(t, folder, "a.yaml")
+	reader := manifest.NewReader(manifest.Options{})
+	if reader.Unchanged(folder) {
+		t.Error("nothing was read yet")
+	}
+	told(t, reader, folder)
+	if !reader.Unchanged(folder) {
+		t.Error("nothing happened")
+	}
+	if err := os.Mkdir(filepath.Join(folder, "sub"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if !reader.Unchanged(folder) || !slices.Contains(reader.Folders(), filepath.Join(folder, "sub")) {
+		t.Error("a folder came in which files may come, and it is not to be watched")
+	}
+	if reader.Unchanged(folder, filepath.Join(folder, "nowhere")) {
+		t.Error("a path leads nowhere")
+	}
+	write(t, folder, "b.yaml", "kind: [")
+	age(t, folder, "b.yaml")
+	told(t, reader, folder)
+	if reader.Unchanged(folder) {
+		t.Error("something is wrong, which has to be said again")
 	}
 }
 

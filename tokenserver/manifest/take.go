@@ -113,7 +113,18 @@ func (r *reader) object(o *object) (metav1.Object, []finding) {
 	if err := decode(o.value, into); err != nil {
 		return nil, []finding{{message: err.Error()}}
 	}
-	return into, nil
+	return exact(into), nil
+}
+
+// exact is the object without the room for more that decoding leaves in its lists: there are very many policies.
+func exact(o metav1.Object) metav1.Object {
+	switch o := o.(type) {
+	case *v1alpha1.AccessPolicy:
+		return o.DeepCopy()
+	case *v1alpha1.ClusterAccessPolicy:
+		return o.DeepCopy()
+	}
+	return o
 }
 
 func newObject(kind string) metav1.Object {

@@ -9,6 +9,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/offline/state"
 	"github.com/tokenwright/tokenwright/tokenserver/offline/store"
 	"github.com/tokenwright/tokenwright/tokenserver/offline/watcher"
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -49,6 +51,8 @@ type Offline struct {
 	watcher *watcher.Watcher
 	state   *state.Dir
 	keeper  *keeper.Keeper
+	// compiler is for what is wrong with policies; those that are in force the observer compiles.
+	compiler policy.Compiler
 	// keys are the SigningKeys of the last good set, and taken what of it is in the store.
 	keys  []*v1alpha1.SigningKey
 	taken map[metav1.Object]bool
@@ -103,6 +107,8 @@ func (o *Offline) begin() error {
 	if err := o.keep(); err != nil {
 		return fmt.Errorf("make the keys: %w", err)
 	}
+	// Reading makes many times the garbage of what is kept, and for long nothing like it happens again.
+	debug.FreeOSMemory()
 	o.options.Log.Info(o.lacks(), "manifests", o.options.Manifests, "stateDir", o.options.StateDir)
 	return nil
 }
@@ -134,6 +140,11 @@ func (o *Offline) Run(ctx context.Context) error {
 
 // reload takes over the manifests as they are now, unless they have a problem.
 func (o *Offline) reload() {
+	if o.reader.Unchanged(o.options.Manifests...) {
+		o.watcher.Watch(o.reader.Folders(), o.options.Manifests)
+		o.note(func(c *Condition) { c.Loaded = time.Now() })
+		return
+	}
 	next, err := o.read()
 	o.watcher.Watch(o.reader.Folders(), o.options.Manifests)
 	o.refused(err)

@@ -19,6 +19,16 @@ func TestChangesTakeEffect(t *testing.T) {
 	w.eventually("a file in a folder that is new", func() bool { return w.isThere(clusterAccessPolicyKind, "", "deny") })
 	t.Logf("A new policy took effect after %s", time.Since(began).Round(time.Millisecond))
 
+	if err := os.Mkdir(w.folder+"/empty", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	made := time.Now()
+	w.eventually("the folder was noticed", func() bool { return w.Condition().Loaded.After(made) })
+	w.write("empty/more.yaml", strings.ReplaceAll(allowManifest, "team-a", "team-b"))
+	w.eventually("a file in a folder that was empty", func() bool { return w.isThere(accessPolicyKind, "team-b", "allow") })
+	w.remove("empty")
+	w.eventually("a folder that is gone", func() bool { return !w.isThere(accessPolicyKind, "team-b", "allow") })
+
 	w.write("allow.yaml", strings.Replace(allowManifest, "[pull, push]", "[pull]", 1))
 	w.eventually("a file that changed", func() bool {
 		object, ok := w.Objects().Get(accessPolicyKind, types.NamespacedName{Namespace: "team-a", Name: "allow"})

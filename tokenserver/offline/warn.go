@@ -16,14 +16,14 @@ func (o *Offline) warn(set *manifest.Set) bool {
 	for _, p := range set.AccessPolicies {
 		if !o.taken[p] {
 			fresh = true
-			_, problems := policy.CompileAccessPolicy(p)
+			_, problems := o.compiler.AccessPolicy(p)
 			o.warnPolicy(set.Source(p), "AccessPolicy", p.Namespace+"/"+p.Name, p.Spec.Effect, problems)
 		}
 	}
 	for _, p := range set.ClusterAccessPolicies {
 		if !o.taken[p] {
 			fresh = true
-			_, problems := policy.CompileClusterAccessPolicy(p)
+			_, problems := o.compiler.ClusterAccessPolicy(p)
 			o.warnPolicy(set.Source(p), "ClusterAccessPolicy", p.Name, p.Spec.Effect, problems)
 		}
 	}

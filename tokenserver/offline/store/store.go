@@ -11,7 +11,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/uuid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -91,18 +90,20 @@ func (s *Store) put(k *kind, object client.Object) {
 	name := client.ObjectKeyFromObject(object)
 	old, replaced := k.objects[name]
 	next := entry{object: object, made: s.version, changed: s.version}
-	if object.GetUID() == "" {
-		object.SetUID(uuid.NewUUID())
-		if replaced {
-			object.SetUID(old.object.GetUID())
-		}
+	version := strconv.FormatInt(s.version, 10)
+	switch {
+	case object.GetUID() != "":
+	case replaced:
+		object.SetUID(old.object.GetUID())
+	default:
+		object.SetUID(types.UID(version)) // which no other object has or will have
 	}
 	object.SetGeneration(1)
 	if replaced && object.GetUID() == old.object.GetUID() {
 		object.SetGeneration(old.object.GetGeneration() + 1)
 		next.made = old.made
 	}
-	object.SetResourceVersion(strconv.FormatInt(s.version, 10))
+	object.SetResourceVersion(version)
 	k.objects[name] = next
 	k.tell(event{version: s.version, before: old.object, after: object})
 }
