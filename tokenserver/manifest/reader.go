@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // batch is how many documents are understood before what came of them is put together: enough for all processors, and
@@ -25,7 +27,8 @@ type Reader struct {
 	// files are those that were read last, by the file that the path leads to.
 	files   map[string]*keptFile
 	folders map[string]bool
-	// troubled says that something was wrong.
+	// count is how many objects there were, and troubled says that something was wrong.
+	count    int
 	troubled bool
 }
 
@@ -55,7 +58,7 @@ func (r *Reader) Read(paths ...string) (*Set, []Problem, error) {
 		problems = append(problems, p.Problem)
 	}
 	err = errors.Join(append(unreadable, run.unreadable...)...)
-	r.files, r.folders, r.troubled = run.kept, folders, err != nil || len(problems) > 0
+	r.files, r.folders, r.count, r.troubled = run.kept, folders, run.objects, err != nil || len(problems) > 0
 	return run.set, problems, err
 }
 
@@ -74,7 +77,9 @@ func (r *Reader) Unchanged(paths ...string) bool {
 }
 
 func (r *Reader) run(kinds map[typeMeta]*schema, files []file, trusting bool) *reading {
-	run := &reading{Reader: r, kinds: kinds, trusting: trusting, set: newSet(), seen: map[Ref]Source{}, kept: map[string]*keptFile{}}
+	// There will be about as many as before: maps that grow make garbage of several times their size.
+	run := &reading{Reader: r, kinds: kinds, trusting: trusting, seen: make(map[Ref]place, r.count), kept: make(map[string]*keptFile, len(files))}
+	run.set = &Set{sources: make(map[metav1.Object]Source, r.count)}
 	for _, f := range files {
 		if err := run.file(f); err != nil {
 			run.unreadable = append(run.unreadable, err)
@@ -92,7 +97,7 @@ type reading struct {
 	trusting, unopened bool
 
 	set        *Set
-	seen       map[Ref]Source
+	seen       map[Ref]place
 	found      []placed
 	unreadable []error
 	kept       map[string]*keptFile
@@ -100,6 +105,12 @@ type reading struct {
 	pending []*part
 	unread  int
 	objects int
+}
+
+// place is where an object stands, for the message about another of its name.
+type place struct {
+	file string
+	line int
 }
 
 // placed is a problem and the number of its file.
@@ -144,6 +155,9 @@ func (r *reading) file(f file) error {
 	r.set.Files++
 	r.kept[f.real] = after
 	known := before.bySum()
+	if before != nil {
+		after.documents = make([]keptDocument, 0, len(before.documents)+1)
+	}
 	for _, d := range split(f.name, text) {
 		p := &part{file: number, name: f.name, document: d, into: after}
 		if known != nil {
@@ -235,10 +249,10 @@ func (r *reading) merge(p *part) {
 func (r *reading) take(p *part, o keptObject, at Source) {
 	if ref := o.ref(); ref.Name != "" {
 		if other, known := r.seen[ref]; known {
-			r.report(p, at, ref, "metadata.name", fmt.Sprintf("is given twice: also at %s:%d", other.File, other.Line))
+			r.report(p, at, ref, "metadata.name", fmt.Sprintf("is given twice: also at %s:%d", other.file, other.line))
 			return
 		}
-		r.seen[ref] = Source{File: at.File, Line: at.Line}
+		r.seen[ref] = place{at.File, at.Line}
 	}
 	if o.object != nil {
 		r.set.add(o.object, at)

@@ -151,7 +151,13 @@ func (o *Offline) reload() {
 	if err == nil {
 		o.take(next)
 	}
+	if len(o.taken) > many {
+		debug.FreeOSMemory()
+	}
 }
+
+// many are so many objects that reading them again makes more garbage than a small server has memory.
+const many = 10_000
 
 // keep does what is due to the keys.
 func (o *Offline) keep() error {
