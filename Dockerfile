@@ -16,10 +16,13 @@ COPY config/crd ./config/crd
 COPY controllers ./controllers
 COPY tokenserver ./tokenserver
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath \
-    -ldflags "-s -w -X github.com/tokenwright/tokenwright/cmd.version=${VERSION}" -o /out/tokenwright .
+    -ldflags "-s -w -X github.com/tokenwright/tokenwright/cmd.version=${VERSION}" -o /out/tokenwright . && \
+    mkdir -p /out/lib/tokenwright/public
 
 # By tag: a release replaces both tags by the digests that it was tested with.
 FROM gcr.io/distroless/static-debian12:nonroot
 COPY --from=build /out/tokenwright /tokenwright
+# For --state-dir: a volume that is mounted at /var/lib/tokenwright then belongs to the user that the server runs as.
+COPY --from=build --chown=65532:65532 /out/lib /var/lib
 USER 65532:65532
 ENTRYPOINT ["/tokenwright"]

@@ -48,7 +48,7 @@ image: ## Build the container image (needs a container engine).
 ##@ Check
 
 .PHONY: test
-test: control-plane test-tools ## Run the unit tests and those on a real API server, with the race detector.
+test: control-plane test-tools registry ## Run the unit tests and those on a real API server and registry, with the race detector.
 	@go test -race -timeout 25m ./...
 	@go test -timeout 25m -run 'TestEveryFault|TestEveryPair|TestTheOracle' ./controllers
 

@@ -18,13 +18,6 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
 )
 
-// maxGeneration bounds what an annotation is believed: past it a number is not one of ours.
-const maxGeneration = int64(1) << 53
-
-// maxLead is by how much a published generation may be ahead of the key set's. A Secret that was lost or is old is never
-// so far behind; somebody who edits the ConfigMap could let the key set leap to where no generation is believed.
-const maxLead = int64(1) << 32
-
 // home is where the public part always is.
 func (w *keyWork) home() keyring.Publication {
 	return keyring.Publication{Namespace: w.key.Namespace, Name: keyring.ConfigMapName(w.key)}
@@ -61,10 +54,10 @@ func (w *keyWork) readHome(ctx context.Context) public {
 // outrun says whether the ConfigMap holds a newer key set than ours, which another manager made meanwhile. A copy that
 // says so is believed only if home has one, too.
 func (w *keyWork) outrun(ctx context.Context, place keyring.Publication, live *corev1.ConfigMap) (bool, error) {
-	held := credible(publishedGeneration(live), w.ring.Generation)
+	held := keyring.Credible(publishedGeneration(live), w.ring.Generation)
 	if held > w.ring.Generation && place != w.home() {
 		home := w.readHome(ctx)
-		return credible(home.generation, w.ring.Generation) > w.ring.Generation, home.err
+		return keyring.Credible(home.generation, w.ring.Generation) > w.ring.Generation, home.err
 	}
 	return held > w.ring.Generation, nil
 }
@@ -189,18 +182,10 @@ func (w *keyWork) upToDate(live *corev1.ConfigMap, data map[string]string) bool 
 
 func publishedGeneration(live *corev1.ConfigMap) int64 {
 	generation, err := strconv.ParseInt(live.Annotations[v1alpha1.AnnotationGeneration], 10, 64)
-	if err != nil || generation < 0 || generation >= maxGeneration {
+	if err != nil || generation < 0 || generation >= keyring.MaxGeneration {
 		return 0
 	}
 	return generation
-}
-
-// credible returns the published generation, or nothing if the key set, of the other generation, cannot have been so far.
-func credible(published, own int64) int64 {
-	if published-own >= maxLead {
-		return 0
-	}
-	return published
 }
 
 // places are where the public part shall be, home first.

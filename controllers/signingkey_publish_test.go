@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/keyring"
 )
 
 // mayPublish are the rights that the chart gives the manager in the namespaces of publishNamespaces.
@@ -259,7 +260,7 @@ func TestCopies(t *testing.T) {
 // TestGenerationThatSomebodyMadeUpIsNotBelieved holds that whoever edits the ConfigMap cannot bring the key set to the end
 // of the numbers, past which an older set would replace a newer one.
 func TestGenerationThatSomebodyMadeUpIsNotBelieved(t *testing.T) {
-	for _, made := range []int64{maxGeneration - 1, maxGeneration, math.MaxInt64, 1<<32 + 1000} {
+	for _, made := range []int64{keyring.MaxGeneration - 1, keyring.MaxGeneration, math.MaxInt64, 1<<32 + 1000} {
 		b := newKeyBench(t, "made-up")
 		key := b.signingKey("registry")
 		b.reconcile(key)

@@ -79,7 +79,7 @@ func (w *keyWork) keepKeys(ctx context.Context) error {
 	if err := w.load(ctx, public); err != nil || !w.readable {
 		return errors.Join(public.err, err)
 	}
-	public.generation = credible(public.generation, w.ring.Generation)
+	public.generation = keyring.Credible(public.generation, w.ring.Generation)
 	authorityErr := w.keepTrust(ctx, public)
 	if w.raced {
 		return authorityErr

@@ -87,8 +87,4 @@ func TestTheREADME(t *testing.T) {
 	if info, err := os.Stat(filepath.Join(dir, "try", "app.tar")); err != nil || info.Size() == 0 {
 		t.Errorf("nothing was pulled: %v", err)
 	}
-	// With another's password the same lines must not work: what was shown is not open to everybody.
-	if !strings.Contains(script, "-p secret") {
-		t.Error("nobody logs in")
-	}
 }

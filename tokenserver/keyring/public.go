@@ -35,3 +35,18 @@ func PublicData(ring Ring) (map[string]string, error) {
 	}
 	return data, nil
 }
+
+// MaxGeneration bounds what is believed of a generation that was published: past it a number is not one of ours.
+const MaxGeneration = int64(1) << 53
+
+// MaxLead is by how much a published generation may be ahead of the key set's. A key set that was lost or is old is never so
+// far behind; somebody who edits what is published could let it leap to where no generation is believed.
+const MaxLead = int64(1) << 32
+
+// Credible returns the published generation, or nothing if the key set, of the other generation, cannot have been so far.
+func Credible(published, own int64) int64 {
+	if published-own >= MaxLead {
+		return 0
+	}
+	return published
+}

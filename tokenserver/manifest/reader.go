@@ -27,6 +27,8 @@ type Reader struct {
 	// files are those that were read last, by the file that the path leads to.
 	files   map[string]*keptFile
 	folders map[string]bool
+	// looked is what was there when somebody asked whether something changed; nil if nobody did since it was read.
+	looked *look
 	// count is how many objects there were, and troubled says that something was wrong.
 	count    int
 	troubled bool
@@ -45,10 +47,14 @@ func (r *Reader) Read(paths ...string) (*Set, []Problem, error) {
 	if err != nil {
 		return newSet(), nil, err
 	}
-	files, folders, unreadable := find(paths, r.options.EmptyFolders)
-	run := r.run(kinds, files, true)
+	now := r.looked
+	r.looked = nil
+	if now == nil || !slices.Equal(now.paths, paths) {
+		now = r.look(paths)
+	}
+	run := r.run(kinds, now, true)
 	if len(run.found) > 0 && run.unopened {
-		run = r.run(kinds, files, false) // what is wrong with an object may stand in a file that is as it was
+		run = r.run(kinds, now, false) // what is wrong with an object may stand in a file that is as it was
 	}
 	slices.SortStableFunc(run.found, func(a, b placed) int {
 		return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(a.Line, b.Line))
@@ -57,31 +63,53 @@ func (r *Reader) Read(paths ...string) (*Set, []Problem, error) {
 	for _, p := range run.found {
 		problems = append(problems, p.Problem)
 	}
-	err = errors.Join(append(unreadable, run.unreadable...)...)
-	r.files, r.folders, r.count, r.troubled = run.kept, folders, run.objects, err != nil || len(problems) > 0
+	err = errors.Join(append(now.unreadable, run.unreadable...)...)
+	r.files, r.folders, r.count, r.troubled = run.kept, now.folders, run.objects, err != nil || len(problems) > 0
 	return run.set, problems, err
 }
 
 // Unchanged says that Read would say what it said last, because all files look as they did and nothing was wrong. It opens
-// none.
+// none. A Read of the same paths that follows goes by what it saw.
 func (r *Reader) Unchanged(paths ...string) bool {
-	files, folders, unreadable := find(paths, r.options.EmptyFolders)
-	r.folders = folders
-	if r.files == nil || r.troubled || len(unreadable) > 0 || len(files) != len(r.files) {
+	now := r.look(paths)
+	r.looked, r.folders = now, now.folders
+	if r.files == nil || r.troubled || len(now.unreadable) > 0 || len(now.files) != len(r.files) {
 		return false
 	}
-	return !slices.ContainsFunc(files, func(f file) bool {
-		kept := r.files[f.real]
-		return !kept.same(f.looks()) || kept.name != f.name
-	})
+	for i, f := range now.files {
+		if kept := r.files[f.real]; !kept.same(now.infos[i]) || kept.name != f.name {
+			return false
+		}
+	}
+	r.looked = nil
+	return true
 }
 
-func (r *Reader) run(kinds map[typeMeta]*schema, files []file, trusting bool) *reading {
+// look is what there is, without opening a file.
+type look struct {
+	paths      []string
+	files      []file
+	infos      []fs.FileInfo
+	folders    map[string]bool
+	unreadable []error
+}
+
+func (r *Reader) look(paths []string) *look {
+	l := &look{paths: slices.Clone(paths)}
+	l.files, l.folders, l.unreadable = find(paths, r.options.EmptyFolders)
+	l.infos = make([]fs.FileInfo, 0, len(l.files))
+	for _, f := range l.files {
+		l.infos = append(l.infos, f.looks())
+	}
+	return l
+}
+
+func (r *Reader) run(kinds map[typeMeta]*schema, now *look, trusting bool) *reading {
 	// There will be about as many as before: maps that grow make garbage of several times their size.
-	run := &reading{Reader: r, kinds: kinds, trusting: trusting, seen: make(map[Ref]place, r.count), kept: make(map[string]*keptFile, len(files))}
+	run := &reading{Reader: r, kinds: kinds, trusting: trusting, seen: make(map[Ref]place, r.count), kept: make(map[string]*keptFile, len(now.files))}
 	run.set = &Set{sources: make(map[metav1.Object]Source, r.count)}
-	for _, f := range files {
-		if err := run.file(f); err != nil {
+	for i, f := range now.files {
+		if err := run.file(f, now.infos[i]); err != nil {
 			run.unreadable = append(run.unreadable, err)
 		}
 	}
@@ -130,9 +158,8 @@ type part struct {
 }
 
 // file finds out what there is to do for a file.
-func (r *reading) file(f file) error {
+func (r *reading) file(f file, info fs.FileInfo) error {
 	number := r.set.Files
-	info := f.looks() // before it is read
 	before, began := r.files[f.real], time.Now()
 	after := &keptFile{name: f.name, info: info, read: began}
 	if r.trusting && before.same(info) {

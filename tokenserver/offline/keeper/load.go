@@ -89,7 +89,7 @@ func (k *Keeper) compare(authorities map[string]bool, published map[string]state
 				dir.SecretPath(keyring.SecretName(mark.SigningKey)), dir.PublicPath(at)))
 			continue
 		}
-		if mark.Generation > s.ring.Generation {
+		if keyring.Credible(mark.Generation, s.ring.Generation) > s.ring.Generation {
 			k.options.Log.Info("Found a key set that is older than the one that was published: an older state was restored",
 				"signingKey", s.name, "generation", s.ring.Generation, "published", mark.Generation)
 			s.ring.Generation, s.changed = mark.Generation, true

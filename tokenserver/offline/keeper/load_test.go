@@ -131,6 +131,25 @@ func TestAnOlderStateIsRestored(t *testing.T) {
 	w.verify("registry", authorities)
 }
 
+// TestAGenerationThatNobodyReached has somebody who can write what is published: the key set must not leap to where no
+// generation is believed any more.
+func TestAGenerationThatNobodyReached(t *testing.T) {
+	w := newWorld(t, signingKey("registry", nil))
+	w.keep()
+	generation := w.inStore("registry").Generation
+	w.stop()
+	mark := filepath.Join(w.path, "public", "registry-keys", "published.json")
+	must(t, os.WriteFile(mark, []byte(`{"signingKey":"registry","generation":9007199254740000}`), 0o644))
+	w.start()
+	w.keep()
+	if got := w.inStore("registry").Generation; got > generation+10 {
+		t.Errorf("the generation leapt from %d to %d", generation, got)
+	}
+	if got := w.file("public", "registry-keys", "published.json"); strings.Contains(got, "9007199254740000") {
+		t.Errorf("what is published still says so: %s", got)
+	}
+}
+
 func TestManifestsThatAreGoneKeepTheirFilesWhole(t *testing.T) {
 	w := newWorld(t, signingKey("registry", nil))
 	w.keep()

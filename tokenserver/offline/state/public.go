@@ -53,7 +53,7 @@ func (d *Dir) mark(folder *os.Root, name string) (Mark, error) {
 		return Mark{}, fmt.Errorf("read what is published: %w", err)
 	}
 	var mark Mark
-	if len(text) > maxMark || json.Unmarshal(text, &mark) != nil || mark.SigningKey == "" || mark.Generation < 1 {
+	if len(text) > maxMark || json.Unmarshal(text, &mark) != nil || mark.SigningKey == "" || mark.Generation < 1 || mark.Generation >= keyring.MaxGeneration {
 		return Mark{}, fmt.Errorf("%s is damaged: remove the folder, and it is made anew", filepath.Join(d.PublicPath(name), markFile))
 	}
 	return mark, nil
