@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -19,16 +20,6 @@ func TestChangesTakeEffect(t *testing.T) {
 	w.eventually("a file in a folder that is new", func() bool { return w.isThere(clusterAccessPolicyKind, "", "deny") })
 	t.Logf("A new policy took effect after %s", time.Since(began).Round(time.Millisecond))
 
-	if err := os.Mkdir(w.folder+"/empty", 0o700); err != nil {
-		t.Fatal(err)
-	}
-	made := time.Now()
-	w.eventually("the folder was noticed", func() bool { return w.Condition().Loaded.After(made) })
-	w.write("empty/more.yaml", strings.ReplaceAll(allowManifest, "team-a", "team-b"))
-	w.eventually("a file in a folder that was empty", func() bool { return w.isThere(accessPolicyKind, "team-b", "allow") })
-	w.remove("empty")
-	w.eventually("a folder that is gone", func() bool { return !w.isThere(accessPolicyKind, "team-b", "allow") })
-
 	w.write("allow.yaml", strings.Replace(allowManifest, "[pull, push]", "[pull]", 1))
 	w.eventually("a file that changed", func() bool {
 		object, ok := w.Objects().Get(accessPolicyKind, types.NamespacedName{Namespace: "team-a", Name: "allow"})
@@ -37,6 +28,7 @@ func TestChangesTakeEffect(t *testing.T) {
 	})
 	w.remove("allow.yaml")
 	w.eventually("a file that is gone", func() bool { return w.has(accessPolicyKind) == "" && w.has(namespaceKind) == "" })
+	keys := w.version(secretKind, "registry-signing-key")
 	w.write("users.yaml", strings.Replace(usersManifest, `labels: {tokenwright.dev/watch: "true"}`, "labels: {}", 1))
 	w.eventually("a Secret that lost its label", func() bool {
 		return !w.isThere(secretKind, system, "users") && w.isThere(secretKind, system, "registry-signing-key")
@@ -45,6 +37,35 @@ func TestChangesTakeEffect(t *testing.T) {
 	if w.said(hash) {
 		t.Error("the log holds a password's hash")
 	}
+	if w.version(secretKind, "registry-signing-key") != keys {
+		t.Error("the Secret of the keys was deleted or written, though no manifest speaks of it")
+	}
+}
+
+// TestAFolderThatComesEmpty has nothing to read when the folder comes, and a file in it later.
+func TestAFolderThatComesEmpty(t *testing.T) {
+	w := newWorld(t, map[string]string{"key.yaml": keyManifest})
+	w.start()
+	started := w.Condition().Loaded
+	w.eventually("what is watched first is looked at once more", func() bool { return w.Condition().Loaded.After(started) })
+	made := time.Now()
+	if err := os.Mkdir(w.folder+"/empty", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	w.eventually("the folder was noticed", func() bool { return w.Condition().Loaded.After(made) })
+	w.write("empty/more.yaml", allowManifest)
+	w.eventually("a file came into it", func() bool { return w.has(accessPolicyKind) == "team-a/allow" })
+	w.remove("empty")
+	w.eventually("it is gone", func() bool { return w.has(accessPolicyKind) == "" })
+}
+
+// version is the resource version of an object in the system namespace.
+func (w *world) version(kind schema.GroupVersionKind, name string) string {
+	object, ok := w.Objects().Get(kind, types.NamespacedName{Namespace: system, Name: name})
+	if !ok {
+		w.t.Fatalf("there is no %s %s", kind.Kind, name)
+	}
+	return object.GetResourceVersion()
 }
 
 // TestWhatIsRefusedChangesNothing has a set with a problem: neither what is better in it nor what is worse takes effect,

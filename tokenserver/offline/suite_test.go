@@ -73,8 +73,13 @@ func newWorld(t *testing.T, files map[string]string) *world {
 	t.Helper()
 	dir := t.TempDir()
 	w := &world{t: t, folder: filepath.Join(dir, "manifests"), state: filepath.Join(dir, "state")}
+	old := time.Now().Add(-time.Hour)
 	for name, text := range files {
 		w.write(name, text)
+		// What was written just now is read again, however it looks.
+		if err := os.Chtimes(filepath.Join(w.folder, name), old, old); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return w
 }

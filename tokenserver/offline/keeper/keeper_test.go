@@ -183,6 +183,9 @@ func TestAnotherAuthority(t *testing.T) {
 	w.keys[0] = annotated(w.keys[0], v1alpha1.AnnotationConfirmCA, "1")
 	w.keep()
 	w.verify("registry", both)
+	if strings.HasPrefix(w.file("public", "registry-keys", "ca.crt"), first) {
+		t.Error("the second authority was public before the restart, and the confirmation is not heard after it")
+	}
 	w.until(w.now.Add(time.Hour), func() { w.verify("registry", both) })
 	last := w.file("public", "registry-keys", "ca.crt")
 	if strings.Count(last, "BEGIN CERTIFICATE") != 1 || strings.HasPrefix(first, last) {

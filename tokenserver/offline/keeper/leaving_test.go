@@ -72,6 +72,14 @@ func TestAManifestThatIsGoneForAMoment(t *testing.T) {
 	if !w.keyInStore("registry").DeletionTimestamp.IsZero() {
 		t.Error("after a restart it is gone again")
 	}
+	// It goes once more, while no server looks: that is not the time at which it went before.
+	w.stop()
+	w.now, w.keys = w.now.Add(30*time.Minute), nil
+	w.start()
+	w.keep()
+	if w.keyInStore("registry") == nil || !slices.Contains(w.published("registry-keys"), active) {
+		t.Error("tokens live that were signed shortly before the manifest went, and their key is not public")
+	}
 }
 
 func TestAManifestThatWasNeverThereLeavesNothing(t *testing.T) {
