@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -142,7 +143,7 @@ func TestABadEditChangesNothing(t *testing.T) {
 func TestASecondServerIsRefused(t *testing.T) {
 	s := prepare(t)
 	s.start()
-	args := append(s.args()[1:], "--listen=127.0.0.1:0", "--health-listen=127.0.0.1:0")
+	args := slices.Concat(s.args()[1:], []string{"--listen=127.0.0.1:0", "--health-listen=127.0.0.1:0"})
 	out, err := exec.CommandContext(t.Context(), binary, args...).CombinedOutput() //nolint:gosec // our own binary
 	if err == nil || !strings.Contains(string(out), "is in use by another server") {
 		t.Errorf("%v\n%s", err, out)

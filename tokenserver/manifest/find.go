@@ -47,7 +47,7 @@ type finder struct {
 }
 
 // find returns the files of the paths, an error for each path that cannot be followed, and the folders in which something
-// happens when a file comes, goes or changes.
+// happens when a file comes, goes or changes; beside those in which the paths themselves lie.
 func find(paths []string, empty bool) (files []file, folders map[string]bool, unreadable []error) {
 	f := &finder{known: map[string]bool{}, empty: empty, folders: map[string]bool{}}
 	for _, path := range paths {
@@ -63,7 +63,6 @@ func (f *finder) path(path string) error {
 		f.add(Stdin, file{name: StdinName})
 		return nil
 	}
-	f.folders[filepath.Dir(path)] = true // where the path itself is replaced
 	info, err := os.Stat(path)
 	if err != nil {
 		return err

@@ -37,7 +37,8 @@ type Reader struct {
 // NewReader returns a Reader that has read nothing.
 func NewReader(o Options) *Reader { return &Reader{options: o} }
 
-// Folders are those in which something happens when a file that Read looks at comes, goes or changes.
+// Folders are those in which something happens when a file that Read looks at comes, goes or changes. What becomes of the
+// paths themselves, and of links on the way to them, is not seen there.
 func (r *Reader) Folders() []string { return slices.Sorted(maps.Keys(r.folders)) }
 
 // Read is like the function of this name. A file that looks as it did, by size, time and identity, is not opened, and what

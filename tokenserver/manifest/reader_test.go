@@ -191,7 +191,7 @@ func TestFoldersToWatch(t *testing.T) {
 	if got := told(t, reader, folder); len(got.objects) != 3 {
 		t.Fatal(got.text)
 	}
-	want := []string{filepath.Dir(folder), folder, filepath.Join(folder, "..2026"), filepath.Join(folder, "sub"), elsewhere}
+	want := []string{folder, filepath.Join(folder, "..2026"), filepath.Join(folder, "sub"), elsewhere}
 	slices.Sort(want)
 	if diff := cmp.Diff(want, reader.Folders()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
