@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -51,16 +50,6 @@ type Why struct {
 	// Policy is kind/name or kind/namespace/name.
 	Policy string `json:"policy"`
 	Rule   int    `json:"rule"`
-}
-
-// encode returns the line with its line feed. JSON escapes every control character, so that nothing that a client sends
-// can begin a line of its own.
-func (r *Record) encode() ([]byte, error) {
-	line, err := json.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
-	return append(line, '\n'), nil
 }
 
 // maxClaimed bounds what a client can put into a line with a value that nobody proved, in bytes.
