@@ -47,6 +47,8 @@ func policyCases() map[string]ruleCase {
 	maps.Copy(cases, audienceCases("spec.audiences", func(a string) m { return m{"audiences": l{a}} }))
 	maps.Copy(cases, subjectCases())
 	maps.Copy(cases, ruleCases())
+	maps.Copy(cases, nameCases())
+	maps.Copy(cases, reservedCases())
 	maps.Copy(cases, whenCases())
 	return cases
 }
