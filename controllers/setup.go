@@ -73,6 +73,7 @@ func AddToManager(mgr ctrl.Manager, o Options) error {
 	o.statusLimit = rate.NewLimiter(StatusWritesPerSecond, StatusWritesPerSecond)
 	for name, add := range map[string]func(ctrl.Manager, Options) error{
 		"accesspolicy":        addAccessPolicy,
+		"claimconflict":       addClaimConflict,
 		"clusteraccesspolicy": addClusterAccessPolicy,
 		"identityprovider":    addIdentityProvider,
 		"serverlease":         addServerLease,

@@ -134,7 +134,8 @@ type PolicySpec struct {
 
 // PolicyStatus is what the manager found out about a policy.
 type PolicyStatus struct {
-	// conditions are Accepted, Ready, and Stalled while a person has to help.
+	// conditions are Accepted, Ready, and Stalled while a person has to help. A ClusterAccessPolicy has Warning while
+	// another may give a caller another value for one of its claims.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
