@@ -23,7 +23,7 @@ func (r *Record) appendLine(dst []byte) []byte {
 	dst = appendGiven(dst, `,"audience":`, r.Audience)
 	dst = quote.AppendList(append(dst, `,"requested":`...), r.Requested)
 	dst = quote.AppendList(append(dst, `,"granted":`...), r.Granted)
-	dst = appendWhy(dst, r.Why)
+	dst = appendFailed(appendWhy(dst, r.Why), r.Failed)
 	dst = appendGiven(dst, `,"claimedClientID":`, r.ClientID)
 	dst = appendGiven(dst, `,"claimedAccount":`, r.Account)
 	dst = appendGiven(dst, `,"sourceIP":`, r.SourceIP)
@@ -59,6 +59,22 @@ func appendWhy(dst []byte, why []Why) []byte {
 		dst = quote.Append(append(dst, `,"effect":`...), w.Effect)
 		dst = quote.Append(append(dst, `,"policy":`...), w.Policy)
 		dst = strconv.AppendInt(append(dst, `,"rule":`...), int64(w.Rule), 10)
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
+}
+
+func appendFailed(dst []byte, failed []Failed) []byte {
+	if len(failed) == 0 {
+		return dst
+	}
+	dst = append(dst, `,"failedExpressions":[`...)
+	for i, f := range failed {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = quote.Append(append(dst, `{"policy":`...), f.Policy)
+		dst = quote.Append(append(dst, `,"reason":`...), f.Reason)
 		dst = append(dst, '}')
 	}
 	return append(dst, ']')

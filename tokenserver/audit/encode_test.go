@@ -37,6 +37,8 @@ func TestNoFieldIsForgotten(t *testing.T) {
 				value.Set(reflect.ValueOf([]string{"a", "b"}))
 			case []Why:
 				value.Set(reflect.ValueOf([]Why{{"repository:a", "pull", "Allow", "ClusterAccessPolicy/a", 1}, {Rule: 2}}))
+			case []Failed:
+				value.Set(reflect.ValueOf([]Failed{{"ClusterAccessPolicy/a", "error"}, {Reason: "budget"}}))
 			default:
 				t.Fatalf("a field of type %s must be encoded", value.Type())
 			}
@@ -57,6 +59,7 @@ func FuzzAppendLine(f *testing.F) {
 		sameAsLibrary(t, &Record{
 			Time: when, Subject: subject, Requested: []string{scope, client}, Granted: []string{scope}, ClientID: client, Account: policy,
 			Why: []Why{{Scope: scope, Policy: policy, Action: subject}}, Expires: when, Error: client, KeyID: scope,
+			Failed: []Failed{{Policy: policy, Reason: scope}},
 		})
 	})
 }

@@ -35,6 +35,8 @@ type Record struct {
 	Granted   []string `json:"granted"`
 	// Why names the policies behind each grant; only with --audit-explain.
 	Why []Why `json:"why,omitempty"`
+	// Failed names the first few policies whose expression gave no answer; only with --audit-explain.
+	Failed []Failed `json:"failedExpressions,omitempty"`
 	// ClientID and Account are claims of the client that nobody proved.
 	ClientID string    `json:"claimedClientID,omitempty"`
 	Account  string    `json:"claimedAccount,omitempty"`
@@ -50,6 +52,14 @@ type Why struct {
 	// Policy is kind/name or kind/namespace/name.
 	Policy string `json:"policy"`
 	Rule   int    `json:"rule"`
+}
+
+// Failed is a policy whose expression gave no answer, so that it did not match if it allows, and did if it denies.
+type Failed struct {
+	// Policy is kind/name or kind/namespace/name.
+	Policy string `json:"policy"`
+	// Reason is error, cost_limit or budget.
+	Reason string `json:"reason"`
 }
 
 // maxClaimed bounds what a client can put into a line with a value that nobody proved, in bytes.

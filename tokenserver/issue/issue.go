@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/metrics"
@@ -36,7 +38,7 @@ var (
 	ErrAudit = errors.New("the token could not be recorded")
 )
 
-// Issuer makes tokens. All fields but Explain and Fence are required.
+// Issuer makes tokens. All fields but Explain, Fence and Log are required.
 type Issuer struct {
 	// Name is the iss of every token.
 	Name    string
@@ -48,6 +50,10 @@ type Issuer struct {
 	Explain bool
 	// Fence says whether the view of the cluster is young enough to sign by; nil: always.
 	Fence *snapshot.Fence
+	// Log is told of policies whose expression gives no answer, each once in a while.
+	Log logr.Logger
+
+	told told
 }
 
 // Request is one ask for a registry token, by a caller who has been proved.
@@ -145,7 +151,7 @@ func (i *Issuer) mint(request *Request, verdict verdict, lifetime time.Duration)
 	minted := Token{Text: text, Granted: verdict.granted, IssuedAt: issued, ExpiresIn: expires.Sub(issued)}
 	record := request.Record(audit.Issued)
 	record.TokenID, record.KeyID, record.Expires = id, request.Audience.Signer.KeyID(), expires.UTC()
-	record.Granted, record.Why = texts(verdict.granted), verdict.why
+	record.Granted, record.Why, record.Failed = texts(verdict.granted), verdict.why, verdict.failed
 	return minted, record, nil
 }
 
