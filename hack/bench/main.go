@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,7 +31,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.only, "only", "", "throughput or cluster; empty: both")
+	flag.StringVar(&o.only, "only", "", "cluster, throughput or rotation; empty: all")
 	flag.IntVar(&o.rounds, "rounds", 15, "rounds in which two servers are asked in turn")
 	flag.DurationVar(&o.each, "each", time.Second, "how long one server is asked in a round")
 	flag.IntVar(&o.policies, "policies", manyPolicies, "policies on the API server")
@@ -61,7 +62,7 @@ func run(o options) (err error) {
 		name string
 		run  func(context.Context, string, func(Case)) error
 	}{
-		{"cluster", o.cluster}, {"throughput", o.throughput},
+		{"cluster", o.cluster}, {"throughput", o.throughput}, {"rotation", o.rotation},
 	} {
 		if o.only != "" && o.only != part.name {
 			continue
@@ -86,20 +87,34 @@ func (o options) cluster(ctx context.Context, dir string, add func(Case)) error 
 	return c.run(ctx, add)
 }
 
-// throughput keeps itself on one core and what it measures on another, if there are two.
 func (o options) throughput(ctx context.Context, dir string, add func(Case)) error {
-	core := anyCore
-	if list := cores(); len(list) >= 2 {
-		core = list[0]
-		if err := pinSelf(list[1]); err != nil {
-			return err
-		}
-	} else {
-		say("Processes are not pinned: there are not two cores that can be chosen")
+	core, err := apart()
+	if err != nil {
+		return err
 	}
 	t := &throughput{dir: dir, core: core, rounds: o.rounds, each: o.each}
 	return t.run(ctx, add)
 }
+
+func (o options) rotation(ctx context.Context, dir string, add func(Case)) error {
+	core, err := apart()
+	if err != nil {
+		return err
+	}
+	r := &rotation{dir: dir, core: core, rotations: 3}
+	return r.run(ctx, add)
+}
+
+// apart keeps this process on one core and returns another for what is measured, if there are two. It is called again
+// by those who come later, who find one core only: the first one's answer holds.
+var apart = sync.OnceValues(func() (int, error) {
+	list := cores()
+	if len(list) < 2 {
+		say("Processes are not pinned: there are not two cores that can be chosen")
+		return anyCore, nil
+	}
+	return list[0], pinSelf(list[1])
+})
 
 func say(format string, args ...any) {
 	fmt.Fprintf(os.Stderr, "%s  %s\n", time.Now().Format(time.TimeOnly), fmt.Sprintf(format, args...))
