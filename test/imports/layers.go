@@ -23,7 +23,7 @@ type layer struct {
 
 // everything may be imported by commands and tests.
 var everything = []string{
-	"api", "crds", "manifest", "applyconfiguration", "pure", "audit and metrics", "httpx", "snapshot", "below a grant", "grant", "endpoints", "server", "controllers",
+	"api", "crds", "manifest", "applyconfiguration", "pure", "audit and metrics", "httpx", "snapshot", "review", "below a grant", "grant", "endpoints", "server", "controllers",
 }
 
 // layers is the architecture, from the bottom up. A package that is in no layer is a mistake: it has to be put somewhere.
@@ -48,6 +48,7 @@ var layers = []layer{
 	{name: "audit and metrics", packages: []string{"tokenserver/audit", "tokenserver/metrics"}, mayImport: []string{"api", "pure"}},
 	{name: "httpx", packages: []string{"tokenserver/httpx"}},
 	{name: "snapshot", packages: []string{"tokenserver/snapshot"}, mayImport: []string{"api", "pure"}},
+	{name: "review", packages: []string{"tokenserver/review"}, mayImport: []string{"api", "pure", "snapshot", "manifest"}, foreign: []string{"k8s.io/apimachinery", "sigs.k8s.io/json"}},
 	{
 		name:      "below a grant",
 		packages:  []string{"tokenserver/observe", "tokenserver/identity", "tokenserver/issue", "tokenserver/lease", "tokenserver/record"},

@@ -49,6 +49,7 @@ func Read(o Options, paths ...string) (*Set, []Problem, error) {
 		text, err := f.read(o.Stdin)
 		switch {
 		case errors.Is(err, errTooLarge):
+			r.set.read(f.name)
 			r.problems = append(r.problems, Problem{File: f.name, Message: err.Error()})
 		case err != nil:
 			unreadable = append(unreadable, err)
@@ -72,7 +73,7 @@ type reader struct {
 
 // file reads the documents of one file.
 func (r *reader) file(name string, text []byte) {
-	r.set.Files++
+	r.set.read(name)
 	before := len(r.problems)
 	for _, d := range split(name, text) {
 		r.document(d)

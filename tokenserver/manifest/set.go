@@ -22,6 +22,7 @@ type Set struct {
 	Files, Skipped int
 
 	sources map[metav1.Object]Source
+	order   map[string]int
 }
 
 // Ref names an object.
@@ -29,7 +30,21 @@ type Ref struct {
 	Kind, Namespace, Name string
 }
 
-func newSet() *Set { return &Set{sources: map[metav1.Object]Source{}} }
+func newSet() *Set { return &Set{sources: map[metav1.Object]Source{}, order: map[string]int{}} }
+
+// read counts a file.
+func (s *Set) read(file string) {
+	s.order[file] = s.Files
+	s.Files++
+}
+
+// Order is where a file stands among those that were read: what is told of several files is told in their order.
+func (s *Set) Order(file string) int {
+	if at, known := s.order[file]; known {
+		return at
+	}
+	return s.Files
+}
 
 func (s *Set) add(o metav1.Object, at Source) {
 	switch o := o.(type) {
