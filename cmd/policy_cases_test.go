@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tokenwright/tokenwright/test/controlplane"
 )
 
 func TestPolicyTest(t *testing.T) {
@@ -113,6 +115,17 @@ DIR/.tests.yaml: 10 cases: 0 passed, 1 failed, 9 could not be asked
 	}
 	for name, tc := range cases {
 		t.Run(name, tc.run)
+	}
+}
+
+// TestPolicyTestOfTheMigration runs the tables of docs/migrating-from-docker_auth.md.
+func TestPolicyTestOfTheMigration(t *testing.T) {
+	folder := filepath.Join(controlplane.Root(), "test", "migration", "docker_auth")
+	got := askPolicy(t, "test", filepath.Join(folder, "acl_tests.yaml"), filepath.Join(folder, "labels_tests.yaml"))
+	want := output{0, "acl_tests.yaml: 27 cases: 27 passed\nlabels_tests.yaml: 15 cases: 15 passed\n", ""}
+	got.Stdout = strings.ReplaceAll(got.Stdout, folder+"/", "")
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

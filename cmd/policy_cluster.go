@@ -161,8 +161,13 @@ func (f *policyFlags) world(ctx context.Context, c *console, files []string, own
 	if err != nil {
 		return nil, err
 	}
+	f.warnOfNoKeys(c, objects)
+	return review.New(objects, false), nil
+}
+
+// warnOfNoKeys says why all answers of a cluster are no.
+func (f *policyFlags) warnOfNoKeys(c *console, objects review.Objects) {
 	if len(objects.SigningKeys) == 0 {
 		c.warn("there is no SigningKey in namespace %q: nobody gets a token; name the namespace in which Tokenwright is installed with --system-namespace", f.systemNamespace)
 	}
-	return review.New(objects, false), nil
 }

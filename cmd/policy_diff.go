@@ -71,7 +71,9 @@ func (f *policyFlags) diff(ctx context.Context, c *console, flags *diffFlags) er
 	}
 	open := len(flags.against) > 0 && len(after.SigningKeys) == 0
 	if open {
-		c.warn("there is no SigningKey among the files: every audience is taken to exist and to admit every namespace")
+		c.warnOfNoKeys()
+	} else {
+		f.warnOfNoKeys(c, after)
 	}
 	was, is := review.New(before, open), review.New(after, open)
 	for _, fault := range is.Faults(manifests) {

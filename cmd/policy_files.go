@@ -54,9 +54,14 @@ func (f *policyFlags) worldOfFiles(c *console, namespace string, files []string)
 func newWorld(c *console, objects review.Objects) *review.World {
 	open := len(objects.SigningKeys) == 0
 	if open {
-		c.warn("there is no SigningKey among the files: every audience is taken to exist and to admit every namespace")
+		c.warnOfNoKeys()
 	}
 	return review.New(objects, open)
+}
+
+// warnOfNoKeys says what is assumed where files say nothing of audiences.
+func (c *console) warnOfNoKeys() {
+	c.warn("there is no SigningKey among the files: every audience is taken to exist and to admit every namespace")
 }
 
 // problemLine is a problem as compilers print theirs.

@@ -65,6 +65,17 @@ warning: DIR/more.yaml:6: AccessPolicy team-a/p: spec.audiences[1]: SigningKey "
 warning: DIR/more.yaml:8: AccessPolicy team-a/p: spec.when.notAfter: is over: the policy never matches any more
 `},
 		},
+		"patterns of other programs": {
+			"they would match nothing, in silence", map[string]string{"a.yaml": "apiVersion: tokenwright.dev/v1alpha1\nkind: ClusterAccessPolicy\nmetadata: {name: p}\nspec:\n  subjects: [{kind: User, name: a}]\n" +
+				"  rules:\n  - type: repository\n    names:\n    - \"team-a/.*\"\n    - \"team-[ab]/x\"\n    - \"Team-a/x\"\n    - \"{subject.username}/x\"\n    - \"${subject.extra.Team}/${subject.username}-*\"\n" +
+				"    - \"x/{labels:team}\"\n    actions: [pull]\n"}, []string{"lint", "DIR"},
+			output{0, "1 policy in 1 file (0 other objects; 0 documents of other kinds passed over): 0 problems\n", `warning: DIR/a.yaml:9: ClusterAccessPolicy p: spec.rules[0].names[0]: "team-a/.*": names are no regular expressions: .* is a dot and whatever follows
+warning: DIR/a.yaml:10: ClusterAccessPolicy p: spec.rules[0].names[1]: "team-[ab]/x": no repository has "[" in its name, and it means nothing in a pattern
+warning: DIR/a.yaml:11: ClusterAccessPolicy p: spec.rules[0].names[2]: "Team-a/x": no repository has "T" in its name, and it means nothing in a pattern
+warning: DIR/a.yaml:12: ClusterAccessPolicy p: spec.rules[0].names[3]: "{subject.username}/x": a placeholder begins with ${subject.: this one is a text
+warning: DIR/a.yaml:14: ClusterAccessPolicy p: spec.rules[0].names[5]: "x/{labels:team}": a placeholder begins with ${subject.: this one is a text
+`},
+		},
 		"a namespace for those without": {
 			"as kubectl would give it", map[string]string{"a.yaml": "apiVersion: tokenwright.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: p}\nspec:\n  subjects: [{kind: User, name: a}]\n" +
 				"  rules: [{type: repository, names: [team-b/x], actions: [pull]}]\n"}, []string{"lint", "-n", "team-b", "DIR"},

@@ -29,8 +29,8 @@ func (w *World) Faults(o Objects) []Finding {
 	return faults
 }
 
-// Warnings are what is not wrong and hardly meant: a policy that can never match any more, and, if there are SigningKeys, an
-// audience that none of them holds or that does not admit the policy's namespace.
+// Warnings are what is not wrong and hardly meant: a policy that can never match any more, a name that can match nothing,
+// and, if there are SigningKeys, an audience that none of them holds or that does not admit the policy's namespace.
 func (w *World) Warnings(o Objects, now time.Time) []Finding {
 	var warnings []Finding
 	eachPolicy(o, func(p metav1.Object, ref policy.Ref, spec *v1alpha1.PolicySpec) {
@@ -40,6 +40,13 @@ func (w *World) Warnings(o Objects, now time.Time) []Finding {
 		if when := spec.When; when != nil && when.NotAfter != "" {
 			if end, err := when.NotAfter.Parse(); err == nil && !end.After(now) {
 				warn("spec.when.notAfter", "is over: the policy never matches any more")
+			}
+		}
+		for i, r := range spec.Rules {
+			for j, name := range r.Names {
+				if odd := oddName(r.Type, string(name)); odd != "" {
+					warn(fmt.Sprintf("spec.rules[%d].names[%d]", i, j), "%s", odd)
+				}
 			}
 		}
 		if len(o.SigningKeys) == 0 {
