@@ -64,7 +64,7 @@ push: denied by ClusterAccessPolicy freeze rules[0], although allowed by AccessP
 			"what to do", with(nil), ask("push", "repository", "team-a/app", "--as", "eve"),
 			output{1, `no
 push: allowed by nothing
-hint: no policy speaks of it: an AccessPolicy in namespace "team-a", or a ClusterAccessPolicy whose subjects name the user "eve", or one of the groups "system:authenticated", would have to allow it
+hint: no policy gives push: an AccessPolicy in namespace "team-a", or a ClusterAccessPolicy whose subjects name the user "eve", or one of the groups "system:authenticated", would have to allow it
 `, ""},
 		},
 		"an address that is not known": {

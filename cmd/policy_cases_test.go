@@ -67,7 +67,7 @@ cases:
 			output{2, `FAIL j: a, repository:a/b, for registry.example.com
      expected pull, granted nothing
      pull: allowed by nothing
-     hint: no policy speaks of it: an AccessPolicy in namespace "a", or a ClusterAccessPolicy whose subjects name the user "a", or one of the groups "system:authenticated", would have to allow it
+     hint: no policy gives pull: an AccessPolicy in namespace "a", or a ClusterAccessPolicy whose subjects name the user "a", or one of the groups "system:authenticated", would have to allow it
 ERROR a: as: no user can have the name "system:masters": of those with system: there are only system:anonymous and system:serviceaccount:<namespace>:<name>
 ERROR b: request: "a/b" must be the type and the name of a resource, such as repository:team-a/app
 ERROR c: expect: must be given; an empty list says that nothing is granted
@@ -158,7 +158,7 @@ cases:
 			{Name: "]]></failure><x a='\"&\ufffd[31m\u2028\ufffd", Class: file, Failure: &junitMessage{
 				Message: "expected pull, granted nothing",
 				Text: "eve<&>, repository:team-a/app, for registry.example.com\nexpected pull, granted nothing\npull: allowed by nothing\n" +
-					"hint: no policy speaks of it: an AccessPolicy in namespace \"team-a\", or a ClusterAccessPolicy whose subjects name the user \"eve<&>\", or one of the groups \"system:authenticated\", would have to allow it",
+					"hint: no policy gives pull: an AccessPolicy in namespace \"team-a\", or a ClusterAccessPolicy whose subjects name the user \"eve<&>\", or one of the groups \"system:authenticated\", would have to allow it",
 			}},
 			{Name: "fine", Class: file},
 			{Name: "odd", Class: file, Error: &junitMessage{Message: "as: the name of a user must not be empty; that of somebody who proves none is system:anonymous"}},

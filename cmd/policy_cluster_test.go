@@ -157,11 +157,11 @@ func (b *policyBench) testCanI(t *testing.T) {
 		},
 		"a catalog, which no namespace owns": {
 			"no AccessPolicy is read for it", nil, []string{"can-i", "*", "registry", "catalog", "--as", "bob", "--audience", "registry.example.com", "--context", "no-team"},
-			output{1, "no\n*: allowed by nothing\nhint: no policy speaks of it: a ClusterAccessPolicy whose subjects name the user \"bob\", or one of the groups \"system:authenticated\", would have to allow it\n", ""},
+			output{1, "no\n*: allowed by nothing\nhint: no policy gives *: a ClusterAccessPolicy whose subjects name the user \"bob\", or one of the groups \"system:authenticated\", would have to allow it\n", ""},
 		},
 		"a host as the first segment": {
 			"no namespace has such a name", nil, []string{"can-i", "pull", "repository", "localhost:5000/app", "--as", "bob", "--audience", "registry.example.com", "--context", "no-team"},
-			output{1, "no\npull: allowed by nothing\nhint: no policy speaks of it: a ClusterAccessPolicy whose subjects name the user \"bob\", or one of the groups \"system:authenticated\", would have to allow it\n", ""},
+			output{1, "no\npull: allowed by nothing\nhint: no policy gives pull: a ClusterAccessPolicy whose subjects name the user \"bob\", or one of the groups \"system:authenticated\", would have to allow it\n", ""},
 		},
 	}
 	for name, tc := range cases {

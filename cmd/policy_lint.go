@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenwright/tokenwright/tokenserver/manifest"
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/review"
 )
 
@@ -64,7 +65,7 @@ func (f *policyFlags) lint(c *console, files []string, namespace, output string)
 	warnings := placed(set, world.Warnings(objects, c.now))
 	slices.SortStableFunc(warnings, byPlace(set))
 	report := lintReport{
-		Files: set.Files, Policies: len(set.AccessPolicies) + len(set.ClusterAccessPolicies),
+		Files: set.Files, Policies: len(set.AccessPolicies) + len(set.ClusterAccessPolicies) + refused(set, problems),
 		Others:  len(set.SigningKeys) + len(set.IdentityProviders) + len(set.Secrets) + len(set.Namespaces),
 		Skipped: set.Skipped, Problems: entries(problems), Warnings: entries(warnings),
 	}
@@ -98,6 +99,27 @@ func (c *console) lintReport(report lintReport, problems, warnings []manifest.Pr
 		c.warn("there was no policy to look at")
 	}
 	return nil
+}
+
+// refused is how many policies were looked at and are not in the set.
+func refused(set *manifest.Set, problems []manifest.Problem) int {
+	type key struct{ file, kind, namespace, name string }
+	known := map[key]bool{}
+	for _, p := range set.AccessPolicies {
+		known[key{set.Source(p).File, policy.KindAccessPolicy, p.Namespace, p.Name}] = true
+	}
+	for _, p := range set.ClusterAccessPolicies {
+		known[key{set.Source(p).File, policy.KindClusterAccessPolicy, "", p.Name}] = true
+	}
+	n := 0
+	for _, p := range problems {
+		k := key{p.File, p.Kind, p.Namespace, p.Name}
+		if (p.Kind == policy.KindAccessPolicy || p.Kind == policy.KindClusterAccessPolicy) && !known[k] {
+			known[k] = true
+			n++
+		}
+	}
+	return n
 }
 
 func counted(n int, one, many string) string {

@@ -20,7 +20,7 @@ DIR/b.yaml:5: AccessPolicy team-a/p: metadata.name: is given twice: also at DIR/
 DIR/b.yaml:8: AccessPolicy team-a/p: spec.rules: Required value: rules must not be empty
 DIR/b.yaml:9: AccessPolicy team-a/p: spec.effekt: there is no such field
 DIR/b.yaml:13: is not YAML: did not find expected node content
-1 policy in 2 files (0 other objects; 1 document of another kind passed over): 6 problems
+2 policies in 2 files (0 other objects; 1 document of another kind passed over): 6 problems
 `, ""},
 		},
 		"for programs": {
@@ -88,8 +88,8 @@ warning: DIR/a.yaml:14: ClusterAccessPolicy p: spec.rules[0].names[5]: "x/{label
 		"a file that is not there": {
 			"that is no finding; what the others have is", map[string]string{"a.yaml": head + "  rules: []\n"}, []string{"lint", "DIR/b.yaml", "DIR/a.yaml"},
 			output{2, `DIR/a.yaml:6: AccessPolicy team-a/p: spec.rules: Required value: rules must not be empty
-0 policies in 1 file (0 other objects; 0 documents of other kinds passed over): 1 problem
-`, "warning: there was no policy to look at\nerror: stat DIR/b.yaml: no such file or directory\n"},
+1 policy in 1 file (0 other objects; 0 documents of other kinds passed over): 1 problem
+`, "error: stat DIR/b.yaml: no such file or directory\n"},
 		},
 		"a folder without manifests": {
 			"a mistyped path must not succeed", map[string]string{"notes.txt": ""}, []string{"lint", "DIR"},
@@ -107,8 +107,8 @@ warning: DIR/a.yaml:14: ClusterAccessPolicy p: spec.rules[0].names[5]: "x/{label
 				"spec:\n  subjects: [{kind: User, name: a}]\n  rules: [{type: repository, names: [\"team-a/\\e]0;x\\a\\u202e\\x9b\"], actions: [pull]}]\n"}, []string{"lint", "DIR"},
 			output{1, `DIR/a\x1b[2J\nb.yaml:3: AccessPolicy team-a/p\x1b[31m: metadata.name: Invalid value: "p\x1b[31m": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')
 DIR/a\x1b[2J\nb.yaml:6: AccessPolicy team-a/p\x1b[31m: spec.rules[0].names[0]: Invalid value: "team-a/\x1b]0;x\a\u202e\u009b": spec.rules[0].names[0] in body should match '^[^\x00-\x1f\x7f]+$'
-0 policies in 1 file (0 other objects; 0 documents of other kinds passed over): 2 problems
-`, "warning: there was no policy to look at\n"},
+1 policy in 1 file (0 other objects; 0 documents of other kinds passed over): 2 problems
+`, ""},
 		},
 	}
 	for name, tc := range cases {

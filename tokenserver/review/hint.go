@@ -20,7 +20,10 @@ func (w *World) Hints(req policy.Request, a Answer) []string {
 	req.Admits, req.Budget, req.Actions = w.admits(req.Audience), nil, a.Denied
 	hints := w.nearMisses(req)
 	hints = append(hints, w.broken(req, a)...)
-	if len(hints) == 0 && len(a.Why) == 0 {
+	req.Actions = slices.DeleteFunc(slices.Clone(a.Denied), func(action string) bool {
+		return slices.ContainsFunc(a.Why, func(r policy.Reason) bool { return r.Action == action })
+	})
+	if len(hints) == 0 && len(req.Actions) > 0 {
 		hints = append(hints, w.howToAllow(req))
 	}
 	return hints
@@ -132,8 +135,8 @@ func (w *World) howToAllow(req policy.Request) string {
 			where = fmt.Sprintf("a ClusterAccessPolicy (%s)", w.notAdmitted(req.Audience, owner))
 		}
 	}
-	return fmt.Sprintf("no policy speaks of it: %s whose subjects name the user %q, or one of the groups %s, would have to allow it",
-		where, req.Caller.Username, quoted(req.Caller.Groups))
+	return fmt.Sprintf("no policy gives %s: %s whose subjects name the user %q, or one of the groups %s, would have to allow it",
+		strings.Join(req.Actions, ", "), where, req.Caller.Username, quoted(req.Caller.Groups))
 }
 
 // oneLine takes out what makes several lines: expressions have them, and so has what their compiler says.
