@@ -96,6 +96,10 @@ warning: DIR/a.yaml:14: ClusterAccessPolicy p: spec.rules[0].names[5]: "x/{label
 			output{2, "0 policies in 0 files (0 other objects; 0 documents of other kinds passed over): 0 problems\n",
 				"warning: there was no policy to look at\nerror: DIR has no file that ends with .json, .yaml, .yml\n"},
 		},
+		"a file that is not there, with a name that clears the screen": {
+			"", nil, []string{"lint", "DIR/x\x1b[2J\u202e"}, output{2, "0 policies in 0 files (0 other objects; 0 documents of other kinds passed over): 0 problems\n",
+				"warning: there was no policy to look at\nerror: stat DIR/x\\x1b[2J\\u202e: no such file or directory\n"},
+		},
 		"no file":        {"", nil, []string{"lint"}, output{2, "", "error: name at least one file or folder, or - for the standard input\n"}},
 		"another output": {"", nil, []string{"lint", "-o", "xml", "x"}, output{2, "", "error: --output must be text or json, not \"xml\"\n"}},
 		"an unknown flag": {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/review"
 )
 
@@ -48,7 +49,7 @@ func (f *policyFlags) whoCan(ctx context.Context, c *console, args []string, fla
 	if err != nil {
 		return err
 	}
-	if strings.ContainsAny(args[0], ",*") && args[1] != "registry" {
+	if len(policy.Asked(req)) != 1 {
 		return errOneAction
 	}
 	world, err := f.world(ctx, c, flags.files, req.Resource.Owner())
