@@ -73,6 +73,7 @@ func runServer(ctx context.Context, cmd *cobra.Command, f serverFlags) error {
 	if options.Config, err = restConfig(f.kubeconfig); err != nil {
 		return err
 	}
+	defer tokenserver.PaceGarbage()()
 	if err := tokenserver.Run(ctx, options); err != nil {
 		return err
 	}
