@@ -28,7 +28,8 @@ metadata: {name: broken-deny}
 spec:
   effect: Deny
   subjects: [{kind: User, name: dora}]
-  rules: [{type: repository, names: ["***"], actions: [pull]}]
+  rules: [{type: repository, names: ["x"], actions: [pull]}, {type: repository, names: ["public/**"], actions: [pull]}]
+  when: {expression: "subject.nope == ''"}
 `}
 	cases := map[string]policyCase{
 		"yes, by a group": {
@@ -117,8 +118,8 @@ hint: AccessPolicy team-a/outside is not accepted, and grants nothing: spec.rule
 		"a broken Deny": {
 			"it denies what it may have meant", with(broken), ask("pull", "repository", "public/app", "--as", "dora"),
 			output{1, `no
-pull: denied by ClusterAccessPolicy broken-deny rules[0], although allowed by ClusterAccessPolicy everybody-pulls rules[0]
-hint: ClusterAccessPolicy broken-deny is not accepted, and denies all that it may have meant: spec.rules[0].names[0]: "***": "**" must stand alone between two "/"
+pull: denied by ClusterAccessPolicy broken-deny rules[1], although allowed by ClusterAccessPolicy everybody-pulls rules[0]
+hint: ClusterAccessPolicy broken-deny is not accepted, and denies all that it may have meant: spec.when.expression: must be CEL: ERROR: <input>:1:8: undefined field 'nope' | subject.nope == '' | .......^
 `, ""},
 		},
 		"no SigningKey among the files": {

@@ -76,6 +76,14 @@ warning: DIR/a.yaml:12: ClusterAccessPolicy p: spec.rules[0].names[3]: "{subject
 warning: DIR/a.yaml:14: ClusterAccessPolicy p: spec.rules[0].names[5]: "x/{labels:team}": a placeholder begins with ${subject.: this one is a text
 `},
 		},
+		"two values for one claim": {
+			"a caller of both gets no token", map[string]string{"a.yaml": "apiVersion: tokenwright.dev/v1alpha1\nkind: ClusterAccessPolicy\nmetadata: {name: a}\nspec:\n  subjects: [{kind: User, name: a}]\n" +
+				"  claims:\n  - {name: x, value: 1}\n  - {name: tier, value: gold}\n---\napiVersion: tokenwright.dev/v1alpha1\nkind: ClusterAccessPolicy\nmetadata: {name: b}\nspec:\n" +
+				"  subjects: [{kind: Group, name: \"system:authenticated\"}]\n  claims:\n  - {name: tier, value: silver}\n"}, []string{"lint", "DIR"},
+			output{0, "2 policies in 1 file (0 other objects; 0 documents of other kinds passed over): 0 problems\n", `warning: DIR/a.yaml:8: ClusterAccessPolicy a: spec.claims[1]: ClusterAccessPolicy b may give a caller another value for the claim "tier": the caller then gets no token
+warning: DIR/a.yaml:16: ClusterAccessPolicy b: spec.claims[0]: ClusterAccessPolicy a may give a caller another value for the claim "tier": the caller then gets no token
+`},
+		},
 		"a namespace for those without": {
 			"as kubectl would give it", map[string]string{"a.yaml": "apiVersion: tokenwright.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: p}\nspec:\n  subjects: [{kind: User, name: a}]\n" +
 				"  rules: [{type: repository, names: [team-b/x], actions: [pull]}]\n"}, []string{"lint", "-n", "team-b", "DIR"},

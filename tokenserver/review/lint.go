@@ -2,6 +2,8 @@ package review
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,7 +32,8 @@ func (w *World) Faults(o Objects) []Finding {
 }
 
 // Warnings are what is not wrong and hardly meant: a policy that can never match any more, a name that can match nothing,
-// and, if there are SigningKeys, an audience that none of them holds or that does not admit the policy's namespace.
+// two policies that may give one caller different values for a claim, and, if there are SigningKeys, an audience that none
+// of them holds or that does not admit the policy's namespace.
 func (w *World) Warnings(o Objects, now time.Time) []Finding {
 	var warnings []Finding
 	eachPolicy(o, func(p metav1.Object, ref policy.Ref, spec *v1alpha1.PolicySpec) {
@@ -62,6 +65,31 @@ func (w *World) Warnings(o Objects, now time.Time) []Finding {
 			}
 		}
 	})
+	return append(warnings, w.claimConflicts(o)...)
+}
+
+// claimConflicts tell of claims for which a caller may get two values, and then no token.
+func (w *World) claimConflicts(o Objects) []Finding {
+	conflicts := policy.ClaimConflicts(w.policies)
+	var warnings []Finding
+	for _, p := range o.ClusterAccessPolicies {
+		ref := policy.Ref{Kind: policy.KindClusterAccessPolicy, Name: p.Name}
+		for _, c := range conflicts[ref] {
+			names := make([]string, 0, len(c.Others))
+			for _, other := range c.Others {
+				names = append(names, other.Name)
+			}
+			text := strings.Join(names, ", ")
+			if c.More > 0 {
+				text += fmt.Sprintf(" and %d more", c.More)
+			}
+			i := slices.IndexFunc(p.Spec.Claims, func(given v1alpha1.Claim) bool { return given.Name == c.Claim })
+			warnings = append(warnings, Finding{
+				Object: p, Ref: ref, Path: fmt.Sprintf("spec.claims[%d]", i),
+				Message: fmt.Sprintf("ClusterAccessPolicy %s may give a caller another value for the claim %q: the caller then gets no token", text, c.Claim),
+			})
+		}
+	}
 	return warnings
 }
 
