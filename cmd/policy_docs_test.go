@@ -15,7 +15,7 @@ import (
 )
 
 // block is a part of a page: files begin with a comment that has their name, and what is typed with "$ ".
-var block = regexp.MustCompile("(?ms)^```(yaml|console)\n(.*?)^```$")
+var block = regexp.MustCompile("(?s)\n```(yaml|console)\n(.*?\n)```\n")
 
 // TestPolicyDocs does what docs/policy-command.md shows, from top to bottom, and compares what comes out.
 func TestPolicyDocs(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"github.com/tokenwright/tokenwright/test/controlplane"
 )
 
-var yamlBlock = regexp.MustCompile("(?ms)^```yaml\n(.*?)^```$")
+var yamlBlock = regexp.MustCompile("(?s)\n```yaml\n(.*?\n)```\n")
 
 // TestMigrationPageShowsTheFiles holds docs/migrating-from-docker_auth.md to the manifests and cases that are tested: it
 // shows all of them, in their order, and nothing else.
