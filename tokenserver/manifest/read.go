@@ -38,7 +38,7 @@ type Problem struct {
 // The Set holds all that is right, whatever else is wrong; of two objects of one kind and name, the first. The error says
 // which paths cannot be read; what the others gave is in the Set all the same.
 func Read(o Options, paths ...string) (*Set, []Problem, error) {
-	r := &reader{options: o, set: newSet(), seen: map[Ref]Source{}}
+	r := &reader{options: o, set: newSet(), seen: map[Ref]Source{}, most: maxObjects}
 	kinds, err := schemas()
 	if err != nil {
 		return r.set, nil, err
@@ -67,8 +67,9 @@ type reader struct {
 	set      *Set
 	problems []Problem
 	// seen are the objects so far, also those with problems.
-	seen    map[Ref]Source
-	objects int
+	seen map[Ref]Source
+	// objects were read so far, of at most so many.
+	objects, most int
 }
 
 // file reads the documents of one file.

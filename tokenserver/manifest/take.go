@@ -25,9 +25,9 @@ func (r *reader) take(o *object) {
 		r.items(o, item)
 		return
 	}
-	if r.objects++; r.objects > maxObjects {
-		if r.objects == maxObjects+1 {
-			r.report(o, finding{message: fmt.Sprintf("there must be at most %d objects: this one and what follows is not read", maxObjects)})
+	if r.objects++; r.objects > r.most {
+		if r.objects == r.most+1 {
+			r.report(o, finding{message: fmt.Sprintf("there must be at most %d objects: this one and what follows is not read", r.most)})
 		}
 		return
 	}
