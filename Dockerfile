@@ -12,6 +12,7 @@ RUN go mod download
 COPY main.go ./
 COPY api ./api
 COPY cmd ./cmd
+COPY config/crd ./config/crd
 COPY controllers ./controllers
 COPY tokenserver ./tokenserver
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath \

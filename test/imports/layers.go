@@ -23,7 +23,7 @@ type layer struct {
 
 // everything may be imported by commands and tests.
 var everything = []string{
-	"api", "applyconfiguration", "pure", "audit and metrics", "httpx", "snapshot", "below a grant", "grant", "endpoints", "server", "controllers",
+	"api", "crds", "manifest", "applyconfiguration", "pure", "audit and metrics", "httpx", "snapshot", "review", "below a grant", "grant", "endpoints", "server", "controllers",
 }
 
 // layers is the architecture, from the bottom up. A package that is in no layer is a mistake: it has to be put somewhere.
@@ -35,9 +35,20 @@ var layers = []layer{
 		"tokenserver/caller", "tokenserver/scope", "tokenserver/policy/...", "tokenserver/keyring", "tokenserver/token",
 		"tokenserver/provider", "tokenserver/revocation", "tokenserver/quote",
 	}},
+	// The CRDs as files, for what checks objects without an API server.
+	{name: "crds", packages: []string{"config/crd"}, foreign: []string{}},
+	{
+		name: "manifest", packages: []string{"tokenserver/manifest"}, mayImport: []string{"api", "pure", "crds"},
+		// The libraries that an API server and kubectl read objects with, and no client.
+		foreign: []string{
+			"k8s.io/api", "k8s.io/apiextensions-apiserver", "k8s.io/apimachinery", "k8s.io/apiserver/pkg/apis/cel",
+			"sigs.k8s.io/json", "sigs.k8s.io/yaml", "go.yaml.in/yaml/v3",
+		},
+	},
 	{name: "audit and metrics", packages: []string{"tokenserver/audit", "tokenserver/metrics"}, mayImport: []string{"api", "pure"}},
 	{name: "httpx", packages: []string{"tokenserver/httpx"}},
 	{name: "snapshot", packages: []string{"tokenserver/snapshot"}, mayImport: []string{"api", "pure"}},
+	{name: "review", packages: []string{"tokenserver/review"}, mayImport: []string{"api", "pure", "snapshot", "manifest"}, foreign: []string{"k8s.io/apimachinery", "sigs.k8s.io/json"}},
 	{
 		name:      "below a grant",
 		packages:  []string{"tokenserver/observe", "tokenserver/identity", "tokenserver/issue", "tokenserver/lease", "tokenserver/record"},

@@ -130,7 +130,7 @@ func (m *matcher) filled() bool {
 				continue
 			}
 			value := m.chosen[x.variable-1]
-			for m.pattern.grammar != Audience {
+			for separator(m.pattern.grammar) == '/' {
 				head, tail, found := strings.Cut(value, "/")
 				if !found {
 					break

@@ -116,6 +116,8 @@ func TestMatch(t *testing.T) {
 		"a value with a dot in a subject":                {NATS, "user.${subject.extra.dot}.>", "user.a.b.x", nil, false},
 		"a value with a space in a subject":              {NATS, "user.${subject.extra.space}", "user.a b", nil, false},
 		"a value with a star in a subject":               {NATS, "user.${subject.extra.star}", "user.x", nil, false},
+		"a value with a slash in a subject":              {NATS, "user.${subject.extra.path}", "user.org/repo", nil, true},
+		"a value with a slash is one token":              {NATS, "user.${subject.extra.path}", "user.org.repo", nil, false},
 		"placeholders that share text":                   {Repository, "${subject.extra.team}${subject.username}", "xalice", nil, true},
 		"a star beside a placeholder":                    {Repository, "*${subject.username}*", "is-alice-there", nil, true},
 		"a star beside a placeholder stays in a segment": {Repository, "*${subject.username}", "x/alice", nil, false},

@@ -171,7 +171,7 @@ func TestMatchAgreesWithReference(t *testing.T) {
 				"k": rapid.SliceOfN(value, 0, 3).Draw(t, "k"), "l": rapid.SliceOfN(value, 0, 2).Draw(t, "l"),
 			},
 		}
-		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "ab", "aab", "ba", "c"}), 1, 7).Draw(t, "name"), separator)
+		text := strings.Join(rapid.SliceOfN(rapid.SampledFrom([]string{"a", "b", "ab", "aab", "ba", "c", "a/b"}), 1, 7).Draw(t, "name"), separator)
 		deny := rapid.Bool().Draw(t, "deny")
 		segments, ok := Split(g, text, nil)
 		if !ok {

@@ -1,0 +1,159 @@
+package manifest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Stdin is the path that stands for the standard input, and StdinName how it is named in a Problem.
+const (
+	Stdin     = "-"
+	StdinName = "<stdin>"
+)
+
+// maxFileSize bounds one file: a hundred thousand policies in one fit.
+const maxFileSize = 128 << 20
+
+var errTooLarge = fmt.Errorf("must be at most %d MiB", maxFileSize>>20)
+
+// extensions are those of manifests, as kubectl has them.
+var extensions = []string{".json", ".yaml", ".yml"}
+
+// kustomizations say how kustomize puts manifests together, and are none themselves.
+var kustomizations = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+
+// file is one file to read.
+type file struct {
+	// path is empty for the standard input.
+	path, name string
+}
+
+// finder collects files. What several paths lead to is read once.
+type finder struct {
+	files []file
+	known map[string]bool
+	// met counts what was found, also where it was known.
+	met int
+}
+
+// find returns the files of the paths, and an error for each path that cannot be followed.
+func find(paths []string) (files []file, unreadable []error) {
+	f := &finder{known: map[string]bool{}}
+	for _, path := range paths {
+		if err := f.path(path); err != nil {
+			unreadable = append(unreadable, err)
+		}
+	}
+	return f.files, unreadable
+}
+
+func (f *finder) path(path string) error {
+	if path == Stdin {
+		f.add(Stdin, file{name: StdinName})
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	if !info.IsDir() {
+		f.link(path)
+		return nil
+	}
+	before := f.met
+	if err := f.folder(path); err != nil {
+		return err
+	}
+	if f.met == before {
+		return fmt.Errorf("%s has no file that ends with %s", path, strings.Join(extensions, ", "))
+	}
+	return nil
+}
+
+// folder goes through a folder by name. Links are followed, as those of a volume in a pod have to be; one that leads to
+// where a path has been already leads nowhere.
+func (f *finder) folder(path string) error {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	if f.known[real] {
+		f.met++
+		return nil
+	}
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	f.known[real] = true
+	var failed []error
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		failed = append(failed, f.entry(filepath.Join(path, entry.Name())))
+	}
+	return errors.Join(failed...)
+}
+
+func (f *finder) entry(path string) error {
+	manifest := slices.Contains(extensions, filepath.Ext(path)) && !slices.Contains(kustomizations, filepath.Base(path))
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !manifest:
+		return nil // a link to nowhere
+	case err != nil:
+		return err
+	case info.IsDir():
+		return f.folder(path)
+	case manifest && info.Mode().IsRegular():
+		f.link(path)
+	}
+	return nil
+}
+
+// link adds a file unless it is known under another name.
+func (f *finder) link(path string) {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		real = path // a pipe has a path and no name behind it
+	}
+	f.add(real, file{path: path, name: path})
+}
+
+func (f *finder) add(real string, found file) {
+	f.met++
+	if !f.known[real] {
+		f.known[real] = true
+		f.files = append(f.files, found)
+	}
+}
+
+func (f file) read(stdin io.Reader) ([]byte, error) {
+	from := stdin
+	if f.path != "" {
+		opened, err := os.Open(f.path)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = opened.Close() }()
+		from = opened
+	}
+	if from == nil {
+		return nil, errors.New("there is no standard input")
+	}
+	text, err := io.ReadAll(io.LimitReader(from, maxFileSize+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read %s: %w", f.name, err)
+	case len(text) > maxFileSize:
+		return nil, errTooLarge
+	}
+	return text, nil
+}

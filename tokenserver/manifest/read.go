@@ -1,0 +1,161 @@
+package manifest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// maxObjects bounds what one Read keeps, of all kinds together.
+const maxObjects = 500_000
+
+// Options say how manifests are read; the zero value is for files that leave nothing open.
+type Options struct {
+	// Namespace is that of objects which need one and name none, as kubectl's --namespace. Empty: that is a Problem.
+	Namespace string
+	// Stdin is what the path "-" stands for.
+	Stdin io.Reader
+}
+
+// Problem is one thing because of which an API server would not take an object, or a file cannot be understood.
+type Problem struct {
+	// File and Line say where it stands. The line counts from 1; it is 0 if it is the whole file.
+	File string
+	Line int
+	// Kind, Namespace and Name are the object, as far as it says so.
+	Kind, Namespace, Name string
+	// Path is the field, such as spec.rules[0].names[1]; empty if it is the whole object.
+	Path string
+	// Message says what is wrong. It never holds what a Secret contains.
+	Message string
+}
+
+// Read reads files, folders and, for the path "-", Options.Stdin. Of a folder it reads all *.yaml, *.yml and *.json with
+// what lies below, but nothing hidden and no kustomization.yaml; each file once, in the order of the paths.
+//
+// The Set holds all that is right, whatever else is wrong; of two objects of one kind and name, the first. The error says
+// which paths cannot be read; what the others gave is in the Set all the same.
+func Read(o Options, paths ...string) (*Set, []Problem, error) {
+	r := &reader{options: o, set: newSet(), seen: map[Ref]Source{}, most: maxObjects}
+	kinds, err := schemas()
+	if err != nil {
+		return r.set, nil, err
+	}
+	r.kinds = kinds
+	files, unreadable := find(paths)
+	for _, f := range files {
+		text, err := f.read(o.Stdin)
+		switch {
+		case errors.Is(err, errTooLarge):
+			r.set.read(f.name)
+			r.problems = append(r.problems, Problem{File: f.name, Message: err.Error()})
+		case err != nil:
+			unreadable = append(unreadable, err)
+		default:
+			r.file(f.name, text)
+		}
+	}
+	return r.set, r.problems, errors.Join(unreadable...)
+}
+
+// reader collects what it finds.
+type reader struct {
+	options  Options
+	kinds    map[typeMeta]*schema
+	set      *Set
+	problems []Problem
+	// seen are the objects so far, also those with problems.
+	seen map[Ref]Source
+	// objects were read so far, of at most so many.
+	objects, most int
+}
+
+// file reads the documents of one file.
+func (r *reader) file(name string, text []byte) {
+	r.set.read(name)
+	before := len(r.problems)
+	for _, d := range split(name, text) {
+		r.document(d)
+	}
+	slices.SortStableFunc(r.problems[before:], func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
+}
+
+// document reads what stands between two separators: one document of YAML, or any number of JSON's.
+func (r *reader) document(d *document) {
+	roots, err := d.parse()
+	for i, root := range roots {
+		r.root(root, Source{File: d.file, Line: d.lineOf(root.node), document: d, root: i})
+	}
+	if err != nil {
+		r.problems = append(r.problems, Problem{File: d.file, Line: d.line + max(err.line, 1) - 1, Message: err.message})
+	}
+}
+
+// root reads one document, if it is an object of a kind that is known or a list of such objects.
+func (r *reader) root(root *root, at Source) {
+	o := &object{source: at, node: root.node, typ: typeOf(root.node)}
+	if !r.wanted(o) {
+		return
+	}
+	value, err := root.value()
+	if err != nil {
+		r.report(o, finding{message: err.message})
+		return
+	}
+	o.value = value
+	r.take(o)
+}
+
+// object is an object, or a list of objects, that is being read.
+type object struct {
+	source Source
+	node   *node
+	typ    typeMeta
+	value  map[string]any
+}
+
+// finding is something wrong with an object. The node says where, if the path does not.
+type finding struct {
+	path, message string
+	node          *node
+}
+
+// wanted says whether the object is of a kind that is read.
+func (r *reader) wanted(o *object) bool {
+	switch t := o.typ; {
+	case t.whole() && r.known(t):
+		return true
+	case t.whole() && t.ours():
+		r.report(o, finding{path: "kind", message: fmt.Sprintf("there is no kind %q in %q", t.kind, t.apiVersion)})
+	case !t.whole() && meantForUs(o.node):
+		r.report(o, finding{message: "must have apiVersion and kind, in this spelling"})
+	default:
+		r.set.Skipped++
+	}
+	return false
+}
+
+func (r *reader) known(t typeMeta) bool {
+	if t.core() && t.kind == kindList {
+		return true
+	}
+	if item, list := t.item(); list && r.known(typeMeta{t.apiVersion, item}) {
+		return true
+	}
+	return t.core() && (t.kind == kindSecret || t.kind == kindNamespace) || r.kinds[t] != nil
+}
+
+// report adds a problem of the object.
+func (r *reader) report(o *object, f finding) {
+	line := o.source.lineOf(o.node, f.path)
+	if f.node != nil {
+		line = o.source.document.lineOf(f.node)
+	}
+	p := Problem{File: o.source.File, Line: line, Kind: o.typ.kind, Path: f.path, Message: f.message}
+	if m := child(o.node, "metadata"); m != nil {
+		p.Namespace, p.Name = scalar(child(m, "namespace")), scalar(child(m, "name"))
+	}
+	r.problems = append(r.problems, p)
+}
