@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,6 +62,7 @@ func (f *policyFlags) lint(c *console, files []string, namespace, output string)
 	objects := review.FromManifests(set, f.systemNamespace)
 	world := review.New(objects, false)
 	problems = append(problems, placed(set, world.Faults(objects))...)
+	problems = append(problems, moreOfRefused(set, problems)...)
 	slices.SortStableFunc(problems, byPlace(set))
 	warnings := placed(set, world.Warnings(objects, c.now))
 	slices.SortStableFunc(warnings, byPlace(set))
@@ -99,6 +101,19 @@ func (c *console) lintReport(report lintReport, problems, warnings []manifest.Pr
 		c.warn("there was no policy to look at")
 	}
 	return nil
+}
+
+// moreOfRefused is what the compiler has against policies that the API server would refuse anyway, so that who puts them
+// right need not come back for it. Where the API server has something against a field, that is enough.
+func moreOfRefused(set *manifest.Set, known []manifest.Problem) []manifest.Problem {
+	objects := review.Refused(set)
+	more := placed(set, review.New(objects, true).Faults(objects))
+	return slices.DeleteFunc(more, func(m manifest.Problem) bool {
+		return slices.ContainsFunc(known, func(k manifest.Problem) bool {
+			return k.File == m.File && k.Kind == m.Kind && k.Namespace == m.Namespace && k.Name == m.Name &&
+				(strings.HasPrefix(k.Path, m.Path) || strings.HasPrefix(m.Path, k.Path))
+		})
+	})
 }
 
 // refused is how many policies were looked at and are not in the set.

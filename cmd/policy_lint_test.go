@@ -23,6 +23,16 @@ DIR/b.yaml:13: is not YAML: did not find expected node content
 2 policies in 2 files (0 other objects; 1 document of another kind passed over): 6 problems
 `, ""},
 		},
+		"what the manager would not accept of what the API server would refuse": {
+			"it is told at once, once for each field", map[string]string{"a.yaml": head +
+				"  rules:\n  - type: repository\n    names:\n    - team-b/x\n    - team-a/***\n    actions: [pull]\n  when:\n    expression: \"1\"\n  efect: Deny\n"}, []string{"lint", "DIR"},
+			output{1, `DIR/a.yaml:9: AccessPolicy team-a/p: spec.rules[0].names[0]: "team-b/x": must start with "team-a/": an AccessPolicy speaks of repositories under its namespace only
+DIR/a.yaml:10: AccessPolicy team-a/p: spec.rules[0].names[1]: Invalid value: "team-a/***": ** in a name must be a segment of its own
+DIR/a.yaml:13: AccessPolicy team-a/p: spec.when.expression: must yield bool, not int
+DIR/a.yaml:14: AccessPolicy team-a/p: spec.efect: there is no such field
+1 policy in 1 file (0 other objects; 0 documents of other kinds passed over): 4 problems
+`, ""},
+		},
 		"for programs": {
 			"", map[string]string{"a.yaml": head + "  rules: [{type: repository, names: [a], actions: [pull]}]\n  when: {notAfter: \"2020-01-01T00:00:00Z\"}\n"}, []string{"lint", "DIR/a.yaml", "-o", "json"},
 			output{1, `{

@@ -18,6 +18,9 @@ type Set struct {
 	IdentityProviders     []*v1alpha1.IdentityProvider
 	Secrets               []*corev1.Secret
 	Namespaces            []*corev1.Namespace
+	// Refused are policies that have a problem and could be read all the same, for who says all that is wrong at once. They
+	// are not part of the set: nothing may be decided by them.
+	Refused []metav1.Object
 	// Files is the number of files that were read, Skipped that of objects and documents of other kinds.
 	Files, Skipped int
 
@@ -64,6 +67,15 @@ func (s *Set) add(o metav1.Object, at Source) {
 		return
 	}
 	s.sources[o] = at
+}
+
+// refuse keeps a policy that is not part of the set.
+func (s *Set) refuse(o metav1.Object, at Source) {
+	switch o.(type) {
+	case *v1alpha1.AccessPolicy, *v1alpha1.ClusterAccessPolicy:
+		s.Refused = append(s.Refused, o)
+		s.sources[o] = at
+	}
 }
 
 // Source says where an object of the set stands; the zero Source for any other.

@@ -36,6 +36,20 @@ func FromManifests(set *manifest.Set, systemNamespace string) Objects {
 	return o
 }
 
+// Refused are the policies of files that an API server would refuse and that can be read all the same.
+func Refused(set *manifest.Set) Objects {
+	var o Objects
+	for _, p := range set.Refused {
+		switch p := p.(type) {
+		case *v1alpha1.AccessPolicy:
+			o.AccessPolicies = append(o.AccessPolicies, p)
+		case *v1alpha1.ClusterAccessPolicy:
+			o.ClusterAccessPolicies = append(o.ClusterAccessPolicies, p)
+		}
+	}
+	return o
+}
+
 // World is a set of objects that questions are asked about. It is immutable.
 type World struct {
 	policies []*policy.Policy
