@@ -76,6 +76,12 @@ fuzz: ## Run each fuzz target for FUZZTIME.
 e2e-keys: build control-plane registry registry2 $(TOOLS)/helm ## Rotate and revoke keys under load, with real registries and verifiers, for E2E_TIME.
 	@E2E_TIME=$(E2E_TIME) go test -tags e2e -count=1 -v -timeout 1h -run TestKeys ./test/e2e
 
+.PHONY: bench
+bench: build control-plane $(TOOLS)/helm ## Measure what docs/performance.md tells, as ratios to a limit of the same run (BENCH: flags, see -h).
+	@go build -o bin/bench ./hack/bench
+	@CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/bench-limit ./hack/bench/limit
+	@bin/bench $(BENCH)
+
 ##@ Develop
 
 .PHONY: generate

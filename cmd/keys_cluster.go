@@ -33,10 +33,16 @@ type clusterFlags struct {
 	asGroups   []string
 }
 
-func (f *clusterFlags) register(cmd *cobra.Command) {
+// registerServer adds the flags that say which cluster it is.
+func (f *clusterFlags) registerServer(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "file that says how to reach the API server; if empty KUBECONFIG, or ~/.kube/config")
 	flags.StringVar(&f.context, "context", "", "context of the kubeconfig; if empty its current one")
+}
+
+func (f *clusterFlags) register(cmd *cobra.Command) {
+	f.registerServer(cmd)
+	flags := cmd.PersistentFlags()
 	flags.StringVarP(&f.namespace, "namespace", "n", defaultNamespace, "namespace of the SigningKeys; the context's is not looked at")
 	flags.StringVar(&f.as, "as", "", "user to impersonate")
 	flags.StringArrayVar(&f.asGroups, "as-group", nil, "group to impersonate, with --as; can be given several times")

@@ -27,6 +27,39 @@ func TestExecute(t *testing.T) {
 			"whoever does not know the commands gets them", nil,
 			want{Status: 0, Stdout: "A Kubernetes-native authority"},
 		},
+		"Help": {
+			"every command is listed", []string{"help"},
+			want{Status: 0, Stdout: `A Kubernetes-native authority for short-lived, scoped tokens
+
+Usage:
+  tokenwright [command]
+
+Available Commands:
+  help        Help about any command
+  keys        See, rotate, activate and revoke the keys of SigningKeys
+  manager     Run the controllers: keys are made and rotated, and every object says whether it is in force
+  policy      Check policies, and ask what they grant
+`},
+		},
+		"Help for policies": {
+			"", []string{"policy"},
+			want{Status: 0, Stdout: `Check policies, and ask what they grant: those of a cluster, or those of files before they are applied.
+
+What is granted is decided by the code that servers decide by. The cluster is only read, and never a Secret of it.
+The exit status is 0 or 1 by the answer, and 2 if there is none.
+
+Usage:
+  tokenwright policy [flags]
+  tokenwright policy [command]
+
+Available Commands:
+  can-i       Say whether somebody may do something, and why
+  diff        Say what applying manifests would change
+  lint        Check manifests without a cluster
+  test        Check that manifests grant what a table of cases expects
+  who-can     List who may do something, and by which rule
+`},
+		},
 		"An unknown command": {
 			"a mistake is one line, and a status that scripts see", []string{"serve"},
 			want{Status: 1, Stderr: `error: unknown command "serve"`},

@@ -84,6 +84,7 @@ func runServer(ctx context.Context, cmd *cobra.Command, f serverFlags) error {
 			return err
 		}
 	}
+	defer tokenserver.PaceGarbage()()
 	if err := tokenserver.Run(ctx, options); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package controllers
 import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/selection"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -14,16 +15,19 @@ import (
 // CacheOptions bounds what the manager holds in memory: policies of every namespace, system kinds of the system
 // namespace only, and of ConfigMaps, Secrets and Leases only those that are labelled. Nothing is read by accident: a kind
 // that no controller watches is an error. The certificate authorities' Secrets are not among it: they are read one by one.
+// Of policies, of which there may be very many, only what the status is made from is held.
 func CacheOptions(namespace string) cache.Options {
 	system := map[string]cache.Config{namespace: {}}
 	return cache.Options{
 		ReaderFailOnMissingInformer: true,
 		DefaultTransform:            cache.TransformStripManagedFields(),
 		ByObject: map[client.Object]cache.ByObject{
-			&v1alpha1.IdentityProvider{}: {Namespaces: system},
-			&v1alpha1.SigningKey{}:       {Namespaces: system},
-			&corev1.ConfigMap{}:          {Namespaces: system, Label: labelled(v1alpha1.LabelSigningKey)},
-			&coordinationv1.Lease{}:      {Namespaces: system, Label: labelled(v1alpha1.LabelServerLease)},
+			&v1alpha1.AccessPolicy{}:        {Transform: trimPolicy},
+			&v1alpha1.ClusterAccessPolicy{}: {Transform: trimPolicy},
+			&v1alpha1.IdentityProvider{}:    {Namespaces: system},
+			&v1alpha1.SigningKey{}:          {Namespaces: system},
+			&corev1.ConfigMap{}:             {Namespaces: system, Label: labelled(v1alpha1.LabelSigningKey)},
+			&coordinationv1.Lease{}:         {Namespaces: system, Label: labelled(v1alpha1.LabelServerLease)},
 			&corev1.Secret{}: {
 				Namespaces: system,
 				// Our own Secrets carry this label beside theirs: a kind has one selector.
@@ -32,6 +36,21 @@ func CacheOptions(namespace string) cache.Options {
 			},
 		},
 	}
+}
+
+// trimPolicy drops what no controller looks at. Of the annotations one is a copy of the whole object, by kubectl.
+func trimPolicy(in any) (any, error) {
+	switch p := in.(type) {
+	case *v1alpha1.AccessPolicy:
+		trimMetadata(&p.ObjectMeta)
+	case *v1alpha1.ClusterAccessPolicy:
+		trimMetadata(&p.ObjectMeta)
+	}
+	return in, nil
+}
+
+func trimMetadata(m *metav1.ObjectMeta) {
+	m.ManagedFields, m.Annotations, m.Labels, m.OwnerReferences, m.Finalizers = nil, nil, nil, nil, nil
 }
 
 // withoutKeys keeps private keys out of the cache: the SigningKey controller reads them live, when it needs them.

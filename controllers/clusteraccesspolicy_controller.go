@@ -18,7 +18,8 @@ import (
 // +kubebuilder:rbac:groups=tokenwright.dev,resources=clusteraccesspolicies,verbs=list;watch
 // +kubebuilder:rbac:groups=tokenwright.dev,resources=clusteraccesspolicies/status,verbs=patch
 
-// clusterAccessPolicyReconciler says in the status of each ClusterAccessPolicy what the compiler thinks of it.
+// clusterAccessPolicyReconciler says in the status of each ClusterAccessPolicy what the compiler thinks of it. What
+// policies do to each other is claimConflictReconciler's.
 type clusterAccessPolicyReconciler struct {
 	reader client.Reader
 	status statusWriter
@@ -49,6 +50,8 @@ func (r *clusterAccessPolicyReconciler) Reconcile(ctx context.Context, request c
 		return ctrl.Result{}, nil
 	}
 	_, problems := policy.CompileClusterAccessPolicy(&object)
+	// The warning is claimConflictReconciler's.
+	object.Status.Conditions = exceptWarning(object.Status.Conditions)
 	next := policyStatus(metav1.NewTime(r.clock.Now()), object.Generation, object.Status, problems)
 	return r.status.apply(ctx, object.Status, next, v1alpha1ac.ClusterAccessPolicy(object.Name).
 		WithResourceVersion(object.ResourceVersion).

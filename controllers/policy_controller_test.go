@@ -120,11 +120,21 @@ func TestClusterAccessPolicyStatusFollowsTheSpec(t *testing.T) {
 	status := func() v1alpha1.PolicyStatus { return p.Status }
 	settled(t, p, status, inForce)
 
-	p.Spec.When = &v1alpha1.When{Expression: "subject.username =="}
-	if err := plane.Client.Update(t.Context(), p); err != nil {
-		t.Fatalf("update: %v", err)
+	// The API server stores what only the compiler understands.
+	for expression, want := range map[string]string{
+		"subject.username ==": "must be CEL",
+		"subject.username":    "must yield bool, not string",
+		"subject.groups.all(a, subject.groups.all(b, subject.groups.all(c, a + b != c)))": "must cost at most",
+	} {
+		p.Spec.When = &v1alpha1.When{Expression: expression}
+		if err := plane.Client.Update(t.Context(), p); err != nil {
+			t.Fatalf("update: %v", err)
+		}
+		settled(t, p, status, broken(v1alpha1.ReasonInvalidExpression))
+		if got := p.Status.Conditions[0].Message; !strings.HasPrefix(got, "spec.when.expression: ") || !strings.Contains(got, want) {
+			t.Errorf("%s: the message is %q, want the field and %q", expression, got, want)
+		}
 	}
-	settled(t, p, status, broken(v1alpha1.ReasonInvalidExpression))
 }
 
 // reconcilerAt returns a reconciler of AccessPolicies that reads from the reader, at a time of its own.

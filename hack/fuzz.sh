@@ -9,5 +9,5 @@ while IFS=: read -r file target; do
   found=$((found + 1))
   echo "== $target in $(dirname "$file") for $time"
   go test "./$(dirname "$file")" -run '^$' -fuzz "^$target\$" -fuzztime "$time"
-done < <(grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' api controllers tokenserver cmd | sed 's/func //' | sort)
+done < <(grep -roE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]+' api controllers tokenserver cmd test | sed 's/func //' | sort)
 [ "$found" -gt 0 ] || { echo "no fuzz target was found" >&2; exit 1; }

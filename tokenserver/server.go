@@ -137,7 +137,7 @@ func (s *server) routes() http.Handler {
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
-			Fence: s.parts.Fence,
+			Fence: s.parts.Fence, Log: s.options.Log,
 		},
 	}}
 	keys := discovery.JWKS{Snapshots: s.parts.Snapshots, MaxAge: s.options.JWKSMaxAge, Fence: s.parts.Fence}

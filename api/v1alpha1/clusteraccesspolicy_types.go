@@ -22,7 +22,7 @@ const (
 type OfflineAccess struct {
 	// maxLifetime is the longest life of a refresh token, from 1m to 99999h.
 	// +required
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m')",message="maxLifetime must be at least 1m"
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('99999h')",message="maxLifetime must be from 1m to 99999h"
 	MaxLifetime Duration `json:"maxLifetime,omitempty"`
 
 	// nonExpiring says whether tokens without an expiry may be had; the SigningKey must allow them too.

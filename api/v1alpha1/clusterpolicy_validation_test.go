@@ -36,7 +36,9 @@ func clusterAccessPolicyCases() map[string]ruleCase {
 		"claims in a Deny are refused":                 {spec: merged(claim(nil), m{"effect": "Deny"}), want: "claims may only be given when effect is Allow"},
 		"offline access without a lifetime is refused": {spec: m{"offlineAccess": m{}}, want: "spec.offlineAccess.maxLifetime: Required value"},
 		"offline access for a minute is accepted":      {spec: offline(m{"maxLifetime": "1m"})},
-		"offline access for 59 seconds is refused":     {spec: offline(m{"maxLifetime": "59s"}), want: "maxLifetime must be at least 1m"},
+		"offline access for 59 seconds is refused":     {spec: offline(m{"maxLifetime": "59s"}), want: "maxLifetime must be from 1m to 99999h"},
+		"offline access for 99999 hours is accepted":   {spec: offline(m{"maxLifetime": "99999h"})},
+		"offline access for a second more is refused":  {spec: offline(m{"maxLifetime": "99999h1s"}), want: "maxLifetime must be from 1m to 99999h"},
 		"tokens that do not expire are accepted":       {spec: offline(m{"nonExpiring": "Allowed"})},
 		"tokens that perhaps expire are refused":       {spec: offline(m{"nonExpiring": "Maybe"}), want: `spec.offlineAccess.nonExpiring: Unsupported value: "Maybe"`},
 
@@ -64,6 +66,7 @@ func clusterAccessPolicyCases() map[string]ruleCase {
 			spec: claim(m{"name": name}), want: "name must not be a claim that the server sets itself",
 		}
 	}
+	maps.Copy(cases, clusterNameCases())
 	maps.Copy(cases, durationCases("spec.offlineAccess.maxLifetime", func(v string) m { return offline(m{"maxLifetime": v}) }))
 	return cases
 }

@@ -18,8 +18,8 @@ const (
 	// changes something. kstatus reports such an object as failed.
 	ConditionStalled = "Stalled"
 
-	// ConditionWarning has negative polarity, is on SigningKeys, and is present only while True: all is in force, but
-	// something known will go wrong unless a person changes something.
+	// ConditionWarning has negative polarity, is on SigningKeys and ClusterAccessPolicies, and is present only while True:
+	// all is in force, but something known will or may go wrong unless a person changes something.
 	ConditionWarning = "Warning"
 )
 
@@ -47,6 +47,13 @@ const (
 	ReasonTooLarge = "TooLarge"
 	// ReasonInvalidLifetime says that a duration does not parse or lies outside its bounds.
 	ReasonInvalidLifetime = "InvalidLifetime"
+)
+
+// Reasons of Warning on ClusterAccessPolicies.
+const (
+	// ReasonConflictingClaims says that another policy may give a caller another value for a claim; the caller then gets no
+	// token that carries claims.
+	ReasonConflictingClaims = "ConflictingClaims"
 )
 
 // Reasons of Ready, Published and Stalled on SigningKeys.

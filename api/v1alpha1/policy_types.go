@@ -26,6 +26,9 @@ const (
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=256
 // +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
+// +kubebuilder:validation:XValidation:rule="!self.contains('${') || self.matches(r'^([^$]|[$]+([^{$]|[{]subject[.](username|namespace|serviceAccount|extra[.][^${*}]+)[}]))*[$]*$')",message="variables in a name must be ${subject.username}, ${subject.namespace}, ${subject.serviceAccount} or ${subject.extra.KEY}, and closed by }"
+// +kubebuilder:validation:XValidation:rule="!self.contains('**') || !self.matches(r'[^/][*][*]|[*][*][^/]')",message="** in a name must be a segment of its own"
+// +kubebuilder:validation:XValidation:rule="!self.contains('*') || !self.matches(r'([*]{1,2}[^*]+){4}[*]')",message="a name must have at most 4 stars, of which ** counts as one"
 type ResourceName string
 
 // Action is what may be done, such as pull or push; "*" stands for every action that is asked for.
@@ -37,6 +40,10 @@ type Action string
 // Rule names resources of one type and what may be done with them.
 // +kubebuilder:validation:XValidation:rule="self.type != 'nats' || self.actions.all(a, a in ['publish', 'subscribe', '*'])",message="actions of type nats must be publish, subscribe or *",fieldPath=".actions"
 // +kubebuilder:validation:XValidation:rule="self.type != 'oauth' || self.actions.all(a, a in ['introspect', 'exchange', 'revoke', 'list', 'uma_protection', 'register_for_others', '*'])",message="actions of type oauth must be introspect, exchange, revoke, list, uma_protection, register_for_others or *",fieldPath=".actions"
+// +kubebuilder:validation:XValidation:rule="self.type != 'repository' || self.names.all(n, ('/' + n).matches(r'^(/([.]{0,2}([$][{][^}]*[}]|[^/.])|[.]{3})([$][{][^}]*[}]|[^/])*){1,16}$'))",message="names of type repository must be 1 to 16 segments with a slash between them, none of which is empty, . or ..",fieldPath=".names"
+// +kubebuilder:validation:XValidation:rule="self.type in ['repository', 'nats', 'oauth'] || self.names.all(n, ('/' + n).matches(r'^(/([$][{][^}]*[}]|[^/])+){1,16}$'))",message="names must be 1 to 16 segments with a slash between them, none of which is empty",fieldPath=".names"
+// +kubebuilder:validation:XValidation:rule="self.type != 'nats' || self.names.all(n, ('.' + n).matches(r'^([.]([*]|([$][{][^}]*[}]|[^.*>\\x{85}\\p{Z}])+)){0,15}[.](>|[*]|([$][{][^}]*[}]|[^.*>\\x{85}\\p{Z}])+)$') && !n.matches(r'([*][^*]*){4}[.]>$'))",message="names of type nats must be 1 to 16 tokens with a dot between them, none of which is empty or has white space; * and > must be whole tokens, at most 4 together, and > the last",fieldPath=".names"
+// +kubebuilder:validation:XValidation:rule="self.type != 'oauth' || self.names.all(n, !n.contains('**'))",message="names of type oauth must not have **: * matches any run of characters",fieldPath=".names"
 // +structType=atomic
 type Rule struct {
 	// type is repository, registry, nats, oauth, or the type of ProtectedResources.
@@ -127,7 +134,8 @@ type PolicySpec struct {
 
 // PolicyStatus is what the manager found out about a policy.
 type PolicyStatus struct {
-	// conditions are Accepted, Ready, and Stalled while a person has to help.
+	// conditions are Accepted, Ready, and Stalled while a person has to help. A ClusterAccessPolicy has Warning while
+	// another may give a caller another value for one of its claims.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -36,6 +36,7 @@ func policyCases() map[string]ruleCase {
 		"an audience given twice is refused":     {spec: m{"audiences": l{"a", "a"}}, want: `spec.audiences[1]: Duplicate value: "a"`},
 		"64 rules are accepted":                  {spec: m{"rules": rulesOf(64)}},
 		"65 rules are refused":                   {spec: m{"rules": rulesOf(65)}, want: "must have at most 64 items"},
+		"10,000 rules are refused":               {spec: m{"rules": rulesOf(10_000)}, want: "spec.rules: Too many: 10000: must have at most 64 items"},
 		"the greatest policy is accepted":        {spec: greatest()},
 		"a list where an object should be":       {spec: m{"when": l{}}, want: "spec.when: Invalid value"},
 		"a number where a string should be":      {spec: m{"effect": 1}, want: "spec.effect in body must be of type string"},
@@ -47,6 +48,8 @@ func policyCases() map[string]ruleCase {
 	maps.Copy(cases, audienceCases("spec.audiences", func(a string) m { return m{"audiences": l{a}} }))
 	maps.Copy(cases, subjectCases())
 	maps.Copy(cases, ruleCases())
+	maps.Copy(cases, nameCases())
+	maps.Copy(cases, reservedCases())
 	maps.Copy(cases, whenCases())
 	return cases
 }

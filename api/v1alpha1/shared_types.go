@@ -24,7 +24,7 @@ func (d Duration) Parse() (time.Duration, error) {
 
 // DateTime is an RFC 3339 time such as "2026-01-01T00:00:00Z", in upper case. It is a string for the same reason as
 // Duration: the schema's own date-time format accepts spellings that Go's decoder refuses.
-// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})$`
+// +kubebuilder:validation:Pattern=`^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](Z|[+-][0-9]{2}:[0-9]{2})$`
 // +kubebuilder:validation:MinLength=20
 // +kubebuilder:validation:MaxLength=25
 type DateTime string
@@ -59,6 +59,9 @@ const (
 // system:unauthenticated, system:serviceaccounts and system:serviceaccounts:<namespace> mean what they mean in RBAC.
 // +kubebuilder:validation:XValidation:rule="self.kind != 'ServiceAccount' || has(self.namespace)",message="namespace must be given for a ServiceAccount",reason=FieldValueRequired,fieldPath=".namespace"
 // +kubebuilder:validation:XValidation:rule="self.kind == 'ServiceAccount' || !has(self.namespace)",message="namespace may only be given for a ServiceAccount",reason=FieldValueForbidden,fieldPath=".namespace"
+// +kubebuilder:validation:XValidation:rule="self.kind != 'User' || !self.name.startsWith('system:') || self.name == 'system:anonymous' || self.name.matches(r'^system:serviceaccount:[^:]+:[^:]+$')",message="a user with system: must be system:anonymous or system:serviceaccount:<namespace>:<name>: nobody has another",fieldPath=".name"
+// +kubebuilder:validation:XValidation:rule="self.kind != 'Group' || !self.name.startsWith('system:') || self.name in ['system:authenticated', 'system:unauthenticated', 'system:serviceaccounts'] || self.name.matches(r'^system:serviceaccounts:[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$')",message="a group with system: must be system:authenticated, system:unauthenticated, system:serviceaccounts or system:serviceaccounts:<namespace>: nobody is in another",fieldPath=".name"
+// +kubebuilder:validation:XValidation:rule="self.kind != 'ServiceAccount' || size(self.name) <= 253 && self.name.matches(r'^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="name must be that of a ServiceAccount: lower case letters, digits, - and .",fieldPath=".name"
 // +structType=atomic
 type Subject struct {
 	// kind is User, Group or ServiceAccount.
@@ -75,5 +78,6 @@ type Subject struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`
 	Namespace string `json:"namespace,omitempty"`
 }

@@ -32,13 +32,17 @@ func durationCases(path string, spec func(string) m) map[string]ruleCase {
 func timeCases(path string, spec func(string) m) map[string]ruleCase {
 	match := path + " in body should match"
 	return map[string]ruleCase{
-		path + " in UTC is accepted":          {spec: spec("2026-01-01T00:00:00Z")},
-		path + " in another zone is accepted": {spec: spec("2026-01-01T00:00:00+05:30")},
-		path + " in lower case is refused":    {spec: spec("2026-01-01t00:00:00z"), want: match},
-		path + " without a zone is refused":   {spec: spec("2026-01-01T00:00:00+"), want: match},
-		path + " with a fraction is refused":  {spec: spec("2026-01-01T00:00:00.5Z"), want: match},
-		path + " without a time is refused":   {spec: spec("2026-01-01"), want: path + " in body should be at least 20 chars long"},
-		path + " of 26 characters is refused": {spec: spec("2026-01-01T00:00:00+05:30Z"), want: path + ": Too long"},
+		path + " in UTC is accepted":           {spec: spec("2026-01-01T00:00:00Z")},
+		path + " in another zone is accepted":  {spec: spec("2026-01-01T00:00:00+05:30")},
+		path + " in lower case is refused":     {spec: spec("2026-01-01t00:00:00z"), want: match},
+		path + " without a zone is refused":    {spec: spec("2026-01-01T00:00:00+"), want: match},
+		path + " with a fraction is refused":   {spec: spec("2026-01-01T00:00:00.5Z"), want: match},
+		path + " without a time is refused":    {spec: spec("2026-01-01"), want: path + " in body should be at least 20 chars long"},
+		path + " in the 13th month is refused": {spec: spec("2026-13-01T00:00:00Z"), want: match},
+		path + " on the 32nd is refused":       {spec: spec("2026-01-32T00:00:00Z"), want: match},
+		path + " at 24 o'clock is refused":     {spec: spec("2026-01-01T24:00:00Z"), want: match},
+		path + " in a 61st second is refused":  {spec: spec("2026-01-01T00:00:60Z"), want: match},
+		path + " of 26 characters is refused":  {spec: spec("2026-01-01T00:00:00+05:30Z"), want: path + ": Too long"},
 	}
 }
 

@@ -174,6 +174,7 @@ func TestAccessPolicies(t *testing.T) {
 				if err := tryPolicy(ctx, tc.policy); err != nil {
 					t.Errorf("must be admitted: %v", err)
 				}
+				grantsNothingOutside(t, tc.policy)
 			})
 		}
 	}

@@ -20,6 +20,9 @@ const (
 	fenced      = `tokenwright_server_fenced` + one
 	leaseFails  = `tokenwright_server_lease_renewal_failures_total` + one
 	auditFails  = `tokenwright_server_audit_failures_total` + one
+	tooDear     = `tokenwright_server_policy_expression_failures_total{` + here + `,pod="tokenwright-server-1",reason="cost_limit"}`
+	pastBudget  = `tokenwright_server_policy_expression_failures_total{` + here + `,pod="tokenwright-server-2",reason="budget"}`
+	failing     = `tokenwright_server_policy_expression_failures_total{` + here + `,pod="tokenwright-server-1",reason="error"}`
 	answers     = `tokenwright_server_requests_total{` + here + `,pod="tokenwright-server-1",endpoint="token",grant="basic",code="200"}`
 	refusals    = `tokenwright_server_requests_total{` + here + `,pod="tokenwright-server-1",endpoint="token",grant="none",code="401"}`
 	failures    = `tokenwright_server_requests_total{` + here + `,pod="tokenwright-server-1",endpoint="token",grant="none",code="503"}`
@@ -42,6 +45,9 @@ func alertCases() map[string]alertCase {
 		cases[name] = tc
 	}
 	for name, tc := range requestAlertCases() {
+		cases[name] = tc
+	}
+	for name, tc := range expressionAlertCases() {
 		cases[name] = tc
 	}
 	return cases
@@ -199,6 +205,28 @@ func requestAlertCases() map[string]alertCase {
 		},
 		"an audit record was not written an hour ago": {
 			reason: "it goes again", alert: audit, at: "70m", series: map[string]string{auditFails: "0x9 1x80"},
+		},
+	}
+}
+
+func expressionAlertCases() map[string]alertCase {
+	const dear = "TokenwrightExpressionsTooDear"
+	summary := func(reason string) string { return "Expressions of policies cost more than they may (" + reason + ")" }
+	return map[string]alertCase{
+		"expressions cost too much for a while": {
+			reason: "callers get less than they should", alert: dear, at: "40m",
+			series: map[string]string{tooDear: "0+1x60", pastBudget: "0x5 1+1x60"},
+			want: []fired{
+				{labels: map[string]string{"reason": "cost_limit"}, summary: summary("cost_limit")},
+				{labels: map[string]string{"reason": "budget"}, summary: summary("budget")},
+			},
+		},
+		"one expression cost too much once": {
+			reason: "it goes again, and the counter says that it was", alert: dear, at: "25m", series: map[string]string{tooDear: "0x9 1x60"},
+		},
+		"expressions fail": {
+			reason: "that is how an Allow is kept from callers without the right facts", alert: dear, at: "40m",
+			series: map[string]string{failing: "0+10x60", tooDear: "0x60"},
 		},
 	}
 }

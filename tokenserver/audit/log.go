@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -24,46 +25,31 @@ var ErrUnavailable = errors.New("the audit log is not available")
 type Log struct {
 	sink io.Writer
 
-	mu      sync.Mutex
-	next    *batch
+	mu   sync.Mutex
+	next *batch
+	// spare is the buffer of a batch that has been written.
+	spare   []byte
 	closed  bool
 	wake    chan struct{}
 	stopped chan struct{}
 }
 
-// batch is the lines that one write carries.
-type batch struct {
-	lines []byte
-	done  chan struct{}
-	err   error
-}
-
-func newBatch() *batch { return &batch{done: make(chan struct{})} }
-
 // New returns a log that writes to the sink. Close must be called.
 func New(sink io.Writer) *Log {
-	l := &Log{sink: sink, next: newBatch(), wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	l := &Log{sink: sink, next: newBatch(nil), wake: make(chan struct{}, 1), stopped: make(chan struct{})}
 	go l.run()
 	return l
 }
 
 // Write returns nil once the record has been written. An error wraps ErrUnavailable: the sink failed, did not take the
 // record within a second, or has too much waiting.
-func (l *Log) Write(ctx context.Context, record *Record) error {
+func (l *Log) Write(record *Record) error {
 	mine, err := l.enqueue(record, maxPending)
 	if err != nil {
 		return err
 	}
-	timer := time.NewTimer(deadline)
-	defer timer.Stop()
-	select {
-	case <-mine.done:
-		return mine.err
-	case <-timer.C:
-		return fmt.Errorf("%w: the sink did not take the record within %s", ErrUnavailable, deadline)
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", ErrUnavailable, ctx.Err())
-	}
+	<-mine.done
+	return mine.err
 }
 
 // Try writes the record some time, or reports that it will not. It takes at most half of the queue: refusals, which
@@ -74,10 +60,8 @@ func (l *Log) Try(record *Record) error {
 }
 
 func (l *Log) enqueue(record *Record, limit int) (*batch, error) {
-	line, err := record.encode()
-	if err != nil {
-		return nil, fmt.Errorf("%w: encode the record: %w", ErrUnavailable, err)
-	}
+	var space [1024]byte
+	line := record.appendLine(space[:0])
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -86,12 +70,16 @@ func (l *Log) enqueue(record *Record, limit int) (*batch, error) {
 	case len(l.next.lines)+len(line) > limit:
 		return nil, fmt.Errorf("%w: too many records wait", ErrUnavailable)
 	}
-	l.next.lines = append(l.next.lines, line...)
+	mine := l.next
+	if len(mine.lines) == 0 {
+		mine.await()
+	}
+	mine.lines = append(mine.lines, line...)
 	select {
 	case l.wake <- struct{}{}:
 	default:
 	}
-	return l.next, nil
+	return mine, nil
 }
 
 // run is the only writer.
@@ -99,14 +87,21 @@ func (l *Log) run() {
 	defer close(l.stopped)
 	torn := false
 	for range l.wake {
+		// Whoever is about to write a record, too, gets into this batch: a write costs much more than a line.
+		runtime.Gosched()
 		l.mu.Lock()
 		mine := l.next
-		l.next = newBatch()
+		l.next, l.spare = newBatch(l.spare), nil
 		l.mu.Unlock()
-		if len(mine.lines) > 0 {
-			torn, mine.err = l.write(mine.lines, torn)
+		if len(mine.lines) == 0 {
+			continue
 		}
-		close(mine.done)
+		var err error
+		torn, err = l.write(mine.lines, torn)
+		mine.finish(err)
+		l.mu.Lock()
+		l.spare = mine.lines[:0]
+		l.mu.Unlock()
 	}
 }
 

@@ -64,7 +64,7 @@ func TestWriteReturnsAfterTheLineIsThere(t *testing.T) {
 	for n := range 200 {
 		all.Go(func() {
 			id := fmt.Sprintf("r-%d", n)
-			if err := l.Write(context.Background(), &Record{RequestID: id}); err != nil {
+			if err := l.Write(&Record{RequestID: id}); err != nil {
 				t.Error(err)
 			}
 			if !strings.Contains(s.text(), `"`+id+`"`) {
@@ -85,7 +85,7 @@ func TestRecordsThatArriveDuringAWriteShareTheNext(t *testing.T) {
 	var all sync.WaitGroup
 	for range 100 {
 		all.Go(func() {
-			if err := l.Write(context.Background(), &Record{}); err != nil {
+			if err := l.Write(&Record{}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -102,7 +102,7 @@ func TestASinkThatBlocksIsAnErrorWithinSeconds(t *testing.T) {
 	s := &sink{hold: make(chan struct{})}
 	l := New(s)
 	start := time.Now()
-	err := l.Write(context.Background(), &Record{})
+	err := l.Write(&Record{})
 	if took := time.Since(start); !errors.Is(err, ErrUnavailable) || took > deadline+5*time.Second {
 		t.Errorf("err = %v after %s", err, took)
 	}
@@ -123,13 +123,11 @@ func TestASinkThatBlocksDoesNotFillTheMemory(t *testing.T) {
 	if got := pending(l); got > maxPending/2 || refused == 0 {
 		t.Errorf("%d bytes wait, %d records were refused", got, refused)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if err := l.Write(ctx, long); errors.Is(err, ErrUnavailable) && !errors.Is(err, context.Canceled) {
+	if _, err := l.enqueue(long, maxPending); err != nil {
 		t.Errorf("refusals crowded out the record of a token: %v", err)
 	}
 	for range 200 {
-		l.Write(ctx, long) //nolint:errcheck // only the bound matters
+		l.enqueue(long, maxPending) //nolint:errcheck // only the bound matters
 	}
 	if got := pending(l); got > maxPending {
 		t.Errorf("%d bytes wait, more than %d", got, maxPending)
@@ -149,10 +147,10 @@ func TestATornLineDoesNotSpoilTheNext(t *testing.T) {
 	}}
 	l := New(s)
 	defer closeLog(t, l)
-	if err := l.Write(context.Background(), &Record{RequestID: "torn"}); !errors.Is(err, ErrUnavailable) {
+	if err := l.Write(&Record{RequestID: "torn"}); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("err = %v", err)
 	}
-	if err := l.Write(context.Background(), &Record{RequestID: "whole"}); err != nil {
+	if err := l.Write(&Record{RequestID: "whole"}); err != nil {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(s.text()), "\n")
@@ -172,7 +170,7 @@ func TestAClosedLogRefuses(t *testing.T) {
 	if !strings.Contains(s.text(), "last") {
 		t.Error("Close lost what waited")
 	}
-	if err := l.Write(context.Background(), &Record{}); !errors.Is(err, ErrUnavailable) {
+	if err := l.Write(&Record{}); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("err = %v", err)
 	}
 	closeLog(t, l)
@@ -184,7 +182,7 @@ func TestNothingThatAClientSendsBeginsALine(t *testing.T) {
 	defer closeLog(t, l)
 	evil := "a\n{\"outcome\":\"issued\"}\r\n\u2028\x00\xff</script>"
 	record := &Record{ClientID: Claimed(evil), Account: Claimed(evil), Subject: evil, Audience: evil, Requested: []string{evil}, Granted: []string{}}
-	if err := l.Write(context.Background(), record); err != nil {
+	if err := l.Write(record); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.text(); strings.Count(got, "\n") != 1 || strings.ContainsAny(got, "\r\x00\u2028") || !json.Valid([]byte(got)) {
@@ -218,7 +216,7 @@ func TestAFileIsAppendedToAndPrivate(t *testing.T) {
 			t.Fatal(err)
 		}
 		l := New(file)
-		if err := l.Write(context.Background(), &Record{}); err != nil {
+		if err := l.Write(&Record{}); err != nil {
 			t.Error(err)
 		}
 		closeLog(t, l)

@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"encoding/json"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -36,6 +35,8 @@ type Record struct {
 	Granted   []string `json:"granted"`
 	// Why names the policies behind each grant; only with --audit-explain.
 	Why []Why `json:"why,omitempty"`
+	// Failed names the first few policies whose expression gave no answer; only with --audit-explain.
+	Failed []Failed `json:"failedExpressions,omitempty"`
 	// ClientID and Account are claims of the client that nobody proved.
 	ClientID string    `json:"claimedClientID,omitempty"`
 	Account  string    `json:"claimedAccount,omitempty"`
@@ -53,14 +54,12 @@ type Why struct {
 	Rule   int    `json:"rule"`
 }
 
-// encode returns the line with its line feed. JSON escapes every control character, so that nothing that a client sends
-// can begin a line of its own.
-func (r *Record) encode() ([]byte, error) {
-	line, err := json.Marshal(r)
-	if err != nil {
-		return nil, err
-	}
-	return append(line, '\n'), nil
+// Failed is a policy whose expression gave no answer, so that it did not match if it allows, and did if it denies.
+type Failed struct {
+	// Policy is kind/name or kind/namespace/name.
+	Policy string `json:"policy"`
+	// Reason is error, cost_limit or budget.
+	Reason string `json:"reason"`
 }
 
 // maxClaimed bounds what a client can put into a line with a value that nobody proved, in bytes.

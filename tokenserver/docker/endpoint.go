@@ -3,12 +3,11 @@ package docker
 import (
 	"context"
 	"net/http"
-	"time"
+	"sync"
 
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
-	"github.com/tokenwright/tokenwright/tokenserver/scope"
 )
 
 // Name labels the endpoint in metrics and logs.
@@ -25,6 +24,9 @@ type Granter interface {
 // Endpoint answers GET and POST.
 type Endpoint struct {
 	Granter Granter
+
+	// buffers are for answers, which are written to the end before the next use.
+	buffers sync.Pool
 }
 
 // Handle has the form of httpx.Endpoint's. Nothing that it sends may be cached, on no path.
@@ -40,37 +42,19 @@ func (e *Endpoint) Handle(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 		return translate(err)
 	}
 	noStore(w.Header())
-	httpx.WriteJSON(w, http.StatusOK, answerTo(r.Method, issued))
+	buffer, ok := e.buffers.Get().(*[]byte)
+	if !ok {
+		buffer = new([]byte)
+	}
+	*buffer = appendAnswer((*buffer)[:0], r.Method, &issued)
+	httpx.WriteBody(w, http.StatusOK, *buffer)
+	e.buffers.Put(buffer)
 	return nil
 }
 
-// answer is the union of what token.md and oauth.md ask for. There is never a refresh_token: a client that sees one may
-// drop the password, or turn to POST for good.
-type answer struct {
-	Token       string `json:"token"`
-	AccessToken string `json:"access_token"`
-	// TokenType and Scope are RFC 6749's, section 5.1; only a POST has them.
-	TokenType string  `json:"token_type,omitempty"`
-	Scope     *string `json:"scope,omitempty"`
-	// ExpiresIn is an integer, in seconds, at least 60.
-	ExpiresIn int64 `json:"expires_in"`
-	// IssuedAt is RFC 3339, and true: unlike the token's iat it is not set back.
-	IssuedAt string `json:"issued_at"`
-}
-
-func answerTo(method string, issued issue.Token) answer {
-	a := answer{
-		Token: issued.Text, AccessToken: issued.Text, ExpiresIn: int64(issued.ExpiresIn / time.Second),
-		IssuedAt: issued.IssuedAt.UTC().Format(time.RFC3339),
-	}
-	if method == http.MethodPost {
-		granted := scope.Join(issued.Granted)
-		a.TokenType, a.Scope = "Bearer", &granted
-	}
-	return a
-}
+// Values of headers that every answer has. Nobody changes them: net/http replaces values, and appends to a copy.
+var noStoreValue, noCacheValue = []string{"no-store"}, []string{"no-cache"}
 
 func noStore(h http.Header) {
-	h.Set("Cache-Control", "no-store")
-	h.Set("Pragma", "no-cache")
+	h["Cache-Control"], h["Pragma"] = noStoreValue, noCacheValue
 }

@@ -70,7 +70,7 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	progress.Audience, progress.Policies = audience, from.Policies
 
 	// 5. Decide, mint, audit.
-	issued, err := g.Issuer.Registry(ctx, progress)
+	issued, err := g.Issuer.Registry(progress)
 	if err != nil {
 		return issue.Token{}, issueError(err)
 	}
@@ -99,7 +99,7 @@ func (g *Granter) authenticate(ctx context.Context, from *snapshot.Snapshot, req
 func (g *Granter) refused(progress *issue.Request, failure *Error) {
 	record := progress.Record(audit.Refused)
 	record.Error = string(failure.Kind)
-	if err := g.Audit.Try(record); err != nil {
+	if err := g.Audit.Try(&record); err != nil {
 		g.Metrics.AuditDropped()
 		g.Log.V(1).Info("Dropped an audit record of a refusal", "requestID", progress.ID, "reason", err.Error())
 	}

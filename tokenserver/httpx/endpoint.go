@@ -33,14 +33,20 @@ type Endpoint struct {
 	Now        func() time.Time
 }
 
+// Values of headers that every answer has. Nobody changes them: net/http replaces values, and appends to a copy.
+var (
+	noSniff         = []string{"nosniff"}
+	noContent       = []string{"default-src 'none'; frame-ancestors 'none'"}
+	contentTypeJSON = []string{"application/json"}
+)
+
 // ServeHTTP implements http.Handler.
 func (p *Endpoint) ServeHTTP(writer http.ResponseWriter, r *http.Request) {
 	x := newExchange(r, p.Now())
 	w := &responseWriter{ResponseWriter: writer}
 	header := w.Header()
-	header.Set("X-Request-Id", x.ID)
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header["X-Request-Id"] = []string{x.ID}
+	header["X-Content-Type-Options"], header["Content-Security-Policy"] = noSniff, noContent
 
 	defer func() {
 		p.Recorder.Request(p.Name, x.Grant, w.status, p.Now().Sub(x.Start))

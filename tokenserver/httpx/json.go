@@ -16,11 +16,16 @@ func WriteJSON(w http.ResponseWriter, status int, value any) {
 	if err := encoder.Encode(value); err != nil {
 		panic(err)
 	}
+	WriteBody(w, status, body.Bytes())
+}
+
+// WriteBody writes JSON as the whole answer.
+func WriteBody(w http.ResponseWriter, status int, body []byte) {
 	header := w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(body.Len()))
+	header["Content-Type"] = contentTypeJSON
+	header["Content-Length"] = []string{strconv.Itoa(len(body))}
 	w.WriteHeader(status)
-	w.Write(body.Bytes()) //nolint:errcheck // the client has gone; there is nobody left to tell
+	w.Write(body) //nolint:errcheck // the client has gone; there is nobody left to tell
 }
 
 // WritePlainError is the encoder of endpoints without a protocol of their own: RFC 6749's form, which is the shape that

@@ -1,7 +1,6 @@
 package issue
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -49,7 +48,7 @@ func TestManyScopesShareOneBudget(t *testing.T) {
 	i, _ := issuer(t)
 	for range 3 { // the best: others use the machine too
 		start := time.Now()
-		if _, err := i.Registry(context.Background(), request(t, from, crowd(), manyScopes()...)); err != nil {
+		if _, err := i.Registry(request(t, from, crowd(), manyScopes()...)); err != nil {
 			t.Fatal(err)
 		}
 		best = min(best, time.Since(start))
@@ -69,7 +68,7 @@ func TestBudgetIsSpentInTheOrderOfTheScopes(t *testing.T) {
 	for _, explained := range []bool{false, true} {
 		i, read := issuer(t)
 		i.Explain = explained
-		issued, err := i.Registry(context.Background(), request(t, from, crowd(), scopes...))
+		issued, err := i.Registry(request(t, from, crowd(), scopes...))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,6 @@
 package issue
 
 import (
-	"strings"
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -16,6 +15,7 @@ type verdict struct {
 	// notAfter is the earliest end of what is granted; zero if nothing ends.
 	notAfter time.Time
 	why      []audit.Why
+	failed   []audit.Failed
 }
 
 func (v *verdict) expiry(latest time.Time) time.Time {
@@ -57,6 +57,10 @@ func (i *Issuer) decide(request *Request) verdict {
 		}
 		v.why = append(v.why, explain(s, decision)...)
 	}
+	i.report(request, budget)
+	if i.Explain {
+		v.failed = failed(budget)
+	}
 	return v
 }
 
@@ -96,13 +100,9 @@ func lasts(decision policy.Decision, now time.Time) bool {
 func explain(s scope.Scope, decision policy.Decision) []audit.Why {
 	why := make([]audit.Why, 0, len(decision.Why))
 	for _, reason := range decision.Why {
-		parts := []string{reason.Policy.Kind, reason.Policy.Name}
-		if reason.Policy.Namespace != "" {
-			parts = []string{reason.Policy.Kind, reason.Policy.Namespace, reason.Policy.Name}
-		}
 		why = append(why, audit.Why{
 			Scope: s.Type + ":" + s.Name, Action: reason.Action, Effect: string(reason.Effect),
-			Policy: strings.Join(parts, "/"), Rule: reason.Rule,
+			Policy: refText(reason.Policy), Rule: reason.Rule,
 		})
 	}
 	return why

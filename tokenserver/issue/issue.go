@@ -1,12 +1,13 @@
 package issue
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"time"
+
+	"github.com/go-logr/logr"
 
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
@@ -37,7 +38,7 @@ var (
 	ErrAudit = errors.New("the token could not be recorded")
 )
 
-// Issuer makes tokens. All fields but Explain and Fence are required.
+// Issuer makes tokens. All fields but Explain, Fence and Log are required.
 type Issuer struct {
 	// Name is the iss of every token.
 	Name    string
@@ -49,6 +50,10 @@ type Issuer struct {
 	Explain bool
 	// Fence says whether the view of the cluster is young enough to sign by; nil: always.
 	Fence *snapshot.Fence
+	// Log is told of policies whose expression gives no answer, each once in a while.
+	Log logr.Logger
+
+	told told
 }
 
 // Request is one ask for a registry token, by a caller who has been proved.
@@ -80,7 +85,7 @@ type Token struct {
 
 // Registry issues a token of the Docker token protocol. Its claims are the part of what was asked that the policies
 // grant, which may be nothing: that is a token too, and how a client learns that a login is right.
-func (i *Issuer) Registry(ctx context.Context, request *Request) (Token, error) {
+func (i *Issuer) Registry(request *Request) (Token, error) {
 	lifetime, err := i.usable(request.Audience, request.Time)
 	if err != nil {
 		return Token{}, err
@@ -89,7 +94,7 @@ func (i *Issuer) Registry(ctx context.Context, request *Request) (Token, error) 
 	if err != nil {
 		return Token{}, err
 	}
-	if err := i.Audit.Write(ctx, record); err != nil {
+	if err := i.Audit.Write(&record); err != nil {
 		i.Metrics.AuditFailure()
 		return Token{}, fmt.Errorf("%w: %w", ErrAudit, err)
 	}
@@ -121,10 +126,10 @@ func (i *Issuer) usable(audience *snapshot.Audience, now time.Time) (time.Durati
 }
 
 // mint signs what was decided and says so in a record.
-func (i *Issuer) mint(request *Request, verdict verdict, lifetime time.Duration) (Token, *audit.Record, error) {
+func (i *Issuer) mint(request *Request, verdict verdict, lifetime time.Duration) (Token, audit.Record, error) {
 	id, err := token.NewID(i.Random)
 	if err != nil {
-		return Token{}, nil, fmt.Errorf("%w: %w", ErrNoKey, err)
+		return Token{}, audit.Record{}, fmt.Errorf("%w: %w", ErrNoKey, err)
 	}
 	issued := request.Time.Truncate(time.Second)
 	expires := verdict.expiry(issued.Add(lifetime))
@@ -139,14 +144,14 @@ func (i *Issuer) mint(request *Request, verdict verdict, lifetime time.Duration)
 	})
 	switch {
 	case err != nil:
-		return Token{}, nil, fmt.Errorf("%w for audience %q: %w", ErrNoKey, request.Audience.Name, err)
+		return Token{}, audit.Record{}, fmt.Errorf("%w for audience %q: %w", ErrNoKey, request.Audience.Name, err)
 	case len(text) > MaxToken:
-		return Token{}, nil, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(text))
+		return Token{}, audit.Record{}, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(text))
 	}
 	minted := Token{Text: text, Granted: verdict.granted, IssuedAt: issued, ExpiresIn: expires.Sub(issued)}
 	record := request.Record(audit.Issued)
 	record.TokenID, record.KeyID, record.Expires = id, request.Audience.Signer.KeyID(), expires.UTC()
-	record.Granted, record.Why = texts(verdict.granted), verdict.why
+	record.Granted, record.Why, record.Failed = texts(verdict.granted), verdict.why, verdict.failed
 	return minted, record, nil
 }
 

@@ -115,7 +115,7 @@ func users(names ...string) []v1alpha1.Subject {
 func TestClaims(t *testing.T) {
 	from := world(t, fixture.Cluster("a", users("alice"), fixture.Repositories("team-a/**", "pull", "push"), nil))
 	i, _ := issuer(t)
-	issued, err := i.Registry(context.Background(), request(t, from, alice(), "repository:team-a/app:pull,push,delete repository:team-b/app:pull"))
+	issued, err := i.Registry(request(t, from, alice(), "repository:team-a/app:pull,push,delete repository:team-b/app:pull"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,12 +149,12 @@ func TestNothingIsSignedBehindTheFence(t *testing.T) {
 	i, record := issuer(t)
 	i.Fence = snapshot.NewFence(time.Hour)
 	i.Fence.Confirm(now.Add(-time.Hour))
-	if issued, err := i.Registry(context.Background(), request(t, from, alice())); !errors.Is(err, ErrNoKey) || !errors.Is(err, snapshot.ErrStale) ||
+	if issued, err := i.Registry(request(t, from, alice())); !errors.Is(err, ErrNoKey) || !errors.Is(err, snapshot.ErrStale) ||
 		!strings.Contains(err.Error(), "last confirmed at 2026-01-01T11:00:00Z") || issued.Text != "" {
 		t.Errorf("%q, err = %v", issued.Text, err)
 	}
 	i.Fence.Confirm(now)
-	if _, err := i.Registry(context.Background(), request(t, from, alice())); err != nil {
+	if _, err := i.Registry(request(t, from, alice())); err != nil {
 		t.Errorf("err = %v", err)
 	}
 	if record().Outcome != audit.Issued {
@@ -165,7 +165,7 @@ func TestNothingIsSignedBehindTheFence(t *testing.T) {
 func TestAnAnonymousTokenHasAnEmptySubjectAndAList(t *testing.T) {
 	from := world(t)
 	i, _ := issuer(t)
-	issued, err := i.Registry(context.Background(), request(t, from, caller.Anonymous(), "repository:team-a/app:pull"))
+	issued, err := i.Registry(request(t, from, caller.Anonymous(), "repository:team-a/app:pull"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestNoTokenOutlivesWhatItGrants(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			from := world(t, tc.policies...)
 			i, _ := issuer(t)
-			issued, err := i.Registry(context.Background(), request(t, from, alice(), tc.scopes))
+			issued, err := i.Registry(request(t, from, alice(), tc.scopes))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -285,7 +285,7 @@ func TestRegistryRefuses(t *testing.T) {
 			i, _ := issuer(t)
 			ask := request(t, from, alice(), "repository:a:pull")
 			tc.change(ask)
-			issued, err := i.Registry(context.Background(), ask)
+			issued, err := i.Registry(ask)
 			if !errors.Is(err, tc.want) || issued.Text != "" {
 				t.Errorf("%s: token %q, error %v", tc.reason, issued.Text, err)
 			}
@@ -299,7 +299,7 @@ func TestNoTokenWithoutItsRecord(t *testing.T) {
 	if err := i.Audit.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	issued, err := i.Registry(context.Background(), request(t, from, alice()))
+	issued, err := i.Registry(request(t, from, alice()))
 	if !errors.Is(err, ErrAudit) || issued.Text != "" {
 		t.Errorf("token %q, error %v", issued.Text, err)
 	}
@@ -309,7 +309,7 @@ func TestRecord(t *testing.T) {
 	from := world(t, fixture.Cluster("a", users("alice"), fixture.Repositories("team-a/**", "pull"), nil))
 	i, read := issuer(t)
 	i.Explain = true
-	issued, err := i.Registry(context.Background(), request(t, from, alice(), "repository:team-a/app:pull,push"))
+	issued, err := i.Registry(request(t, from, alice(), "repository:team-a/app:pull,push"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -340,7 +340,7 @@ func TestARegistryTokenHoldsNothingButRepositoriesAndTheCatalog(t *testing.T) {
 		fixture.Cluster("albums", users("alice"), rule("album", "**"), nil),
 	)
 	i, _ := issuer(t)
-	issued, err := i.Registry(context.Background(), request(t, from, alice(),
+	issued, err := i.Registry(request(t, from, alice(),
 		"repository:app:pull registry:catalog:* nats:orders:publish oauth:api:introspect album:holiday:view"))
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,8 @@ import (
 const maxRequested = 512
 
 // Record is the audit record of the request with nothing granted.
-func (r *Request) Record(outcome string) *audit.Record {
-	record := &audit.Record{
+func (r *Request) Record(outcome string) audit.Record {
+	record := audit.Record{
 		Time: r.Time.UTC(), Outcome: outcome, RequestID: r.ID, Grant: r.Grant,
 		Requested: make([]string, len(r.Scopes)), Granted: []string{},
 		ClientID: audit.Claimed(r.ClientID), Account: audit.Claimed(r.Account),

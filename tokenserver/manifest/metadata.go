@@ -48,6 +48,9 @@ func wrongType(metadata any) finding {
 		}
 		found, _, _ := strings.Cut(wrong.Value, " ")
 		f.path, f.message = f.path+"."+wrong.Field, fmt.Sprintf("must be of type %s, not %s", wrong.Type, found)
+		if found == "bool" {
+			f.message += ": YAML takes y, n, yes, no, on and off for true or false unless they stand in quotes"
+		}
 	}
 	return f
 }

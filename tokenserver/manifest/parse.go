@@ -111,18 +111,26 @@ func yamlError(text []byte, err error) *syntaxError {
 	return &syntaxError{line: min(line, lines), message: "is not YAML: " + said}
 }
 
-// value is the document as JSON has it, with integers as int64.
+// asJSON is the document as kubectl sends it.
+func (r *root) asJSON() ([]byte, *syntaxError) {
+	if r.json {
+		return r.text, nil
+	}
+	if err := expansion(r.node); err != nil {
+		return nil, err
+	}
+	text, err := sigsyaml.YAMLToJSON(r.text)
+	if err != nil {
+		return nil, &syntaxError{message: "has a value that JSON does not know"}
+	}
+	return text, nil
+}
+
+// value is the document as an API server reads it, with integers as int64.
 func (r *root) value() (map[string]any, *syntaxError) {
-	text := r.text
-	if !r.json {
-		if err := expansion(r.node); err != nil {
-			return nil, err
-		}
-		converted, err := sigsyaml.YAMLToJSON(text)
-		if err != nil {
-			return nil, &syntaxError{message: "has a value that JSON does not know"}
-		}
-		text = converted
+	text, broken := r.asJSON()
+	if broken != nil {
+		return nil, broken
 	}
 	var value map[string]any
 	if err := utiljson.Unmarshal(text, &value); err != nil {

@@ -46,9 +46,10 @@ type reader struct {
 	kinds    map[typeMeta]*schema
 	set      *Set
 	problems []Problem
-	// seen are the objects so far, also those with problems; objects counts them.
-	seen    map[Ref]Source
-	objects int
+	// seen are the objects so far, also those with problems.
+	seen map[Ref]Source
+	// objects were read so far, of at most so many.
+	objects, most int
 }
 
 // document reads what stands between two separators: one document of YAML, or any number of JSON's.

@@ -156,7 +156,7 @@ func TestRead(t *testing.T) {
 		},
 		"a text that YAML takes for true or false": {
 			"as kubectl does", policyHead + "metadata:\n  name: a\n  namespace: n\n" + policySpec,
-			"", "<stdin>:5: AccessPolicy n/a: metadata.namespace: must be of type string, not bool\n", 0,
+			"", "<stdin>:5: AccessPolicy n/a: metadata.namespace: must be of type string, not bool: YAML takes y, n, yes, no, on and off for true or false unless they stand in quotes\n", 0,
 		},
 		"a rule of CEL": {
 			"", policyHead + "metadata: {name: a, namespace: team-a}\nspec:\n  subjects:\n  - {kind: User, name: a}\n  - kind: ServiceAccount\n    name: b\n" +

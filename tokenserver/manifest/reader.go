@@ -24,6 +24,8 @@ const batch = 1024
 // the Set holds the very objects that it held before. Only one goroutine may use it.
 type Reader struct {
 	options Options
+	// most is how many objects one Read keeps.
+	most int
 	// files are those that were read last, by the file that the path leads to.
 	files   map[string]*keptFile
 	folders map[string]bool
@@ -35,7 +37,7 @@ type Reader struct {
 }
 
 // NewReader returns a Reader that has read nothing.
-func NewReader(o Options) *Reader { return &Reader{options: o} }
+func NewReader(o Options) *Reader { return &Reader{options: o, most: maxObjects} }
 
 // Folders are those in which something happens when a file that Read looks at comes, goes or changes. What becomes of the
 // paths themselves, and of links on the way to them, is not seen there.
@@ -108,7 +110,7 @@ func (r *Reader) look(paths []string) *look {
 func (r *Reader) run(kinds map[typeMeta]*schema, now *look, trusting bool) *reading {
 	// There will be about as many as before: maps that grow make garbage of several times their size.
 	run := &reading{Reader: r, kinds: kinds, trusting: trusting, seen: make(map[Ref]place, r.count), kept: make(map[string]*keptFile, len(now.files))}
-	run.set = &Set{sources: make(map[metav1.Object]Source, r.count)}
+	run.set = &Set{sources: make(map[metav1.Object]Source, r.count), order: make(map[string]int, len(now.files))}
 	for i, f := range now.files {
 		if err := run.file(f, now.infos[i]); err != nil {
 			run.unreadable = append(run.unreadable, err)
@@ -164,7 +166,7 @@ func (r *reading) file(f file, info fs.FileInfo) error {
 	before, began := r.files[f.real], time.Now()
 	after := &keptFile{name: f.name, info: info, read: began}
 	if r.trusting && before.same(info) {
-		r.set.Files++
+		r.set.read(f.name)
 		r.unopened = true
 		after.read, r.kept[f.real] = before.read, after
 		for i := range before.documents {
@@ -175,12 +177,13 @@ func (r *reading) file(f file, info fs.FileInfo) error {
 	text, err := f.read(r.options.Stdin)
 	switch {
 	case errors.Is(err, errTooLarge):
+		r.set.read(f.name)
 		r.found = append(r.found, placed{Problem{File: f.name, Message: err.Error()}, number})
 		return nil
 	case err != nil:
 		return err
 	}
-	r.set.Files++
+	r.set.read(f.name)
 	r.kept[f.real] = after
 	known := before.bySum()
 	if before != nil {
@@ -226,8 +229,8 @@ func (r *reading) flush() {
 	for range min(runtime.GOMAXPROCS(0), r.unread) {
 		workers.Go(func() {
 			for i := next.Add(1) - 1; int(i) < len(r.pending); i = next.Add(1) - 1 {
-				if p := r.pending[i]; p.kept == nil && r.objects <= maxObjects {
-					p.read = &reader{options: r.options, kinds: r.kinds, set: newSet(), seen: map[Ref]Source{}}
+				if p := r.pending[i]; p.kept == nil && r.objects <= r.most {
+					p.read = &reader{options: r.options, kinds: r.kinds, set: newSet(), seen: map[Ref]Source{}, most: r.most}
 					p.read.document(p.document)
 				}
 			}
@@ -260,9 +263,9 @@ func (r *reading) merge(p *part) {
 		_, line = p.document.content()
 	}
 	for _, o := range p.kept.objects {
-		if r.objects++; r.objects > maxObjects {
-			if r.objects == maxObjects+1 {
-				r.report(p, o.source(p, line), o.ref(), "", fmt.Sprintf("there must be at most %d objects: this one and what follows is not read", maxObjects))
+		if r.objects++; r.objects > r.most {
+			if r.objects == r.most+1 {
+				r.report(p, o.source(p, line), o.ref(), "", fmt.Sprintf("there must be at most %d objects: this one and what follows is not read", r.most))
 			}
 			return
 		}
@@ -282,8 +285,15 @@ func (r *reading) take(p *part, o keptObject, at Source) {
 		}
 		r.seen[ref] = place{at.File, at.Line}
 	}
-	if o.object != nil {
+	switch {
+	case o.object != nil:
 		r.set.add(o.object, at)
+	case p.read != nil:
+		for _, refused := range p.read.set.Refused {
+			if kindOf(refused) == o.other.Kind && refused.GetNamespace() == o.other.Namespace && refused.GetName() == o.other.Name {
+				r.set.refuse(refused, at)
+			}
+		}
 	}
 }
 

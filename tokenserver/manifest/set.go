@@ -18,10 +18,14 @@ type Set struct {
 	IdentityProviders     []*v1alpha1.IdentityProvider
 	Secrets               []*corev1.Secret
 	Namespaces            []*corev1.Namespace
+	// Refused are policies that have a problem and could be read all the same, for who says all that is wrong at once. They
+	// are not part of the set: nothing may be decided by them.
+	Refused []metav1.Object
 	// Files is the number of files that were read, Skipped that of objects and documents of other kinds.
 	Files, Skipped int
 
 	sources map[metav1.Object]Source
+	order   map[string]int
 }
 
 // Ref names an object.
@@ -29,7 +33,21 @@ type Ref struct {
 	Kind, Namespace, Name string
 }
 
-func newSet() *Set { return &Set{sources: map[metav1.Object]Source{}} }
+func newSet() *Set { return &Set{sources: map[metav1.Object]Source{}, order: map[string]int{}} }
+
+// read counts a file.
+func (s *Set) read(file string) {
+	s.order[file] = s.Files
+	s.Files++
+}
+
+// Order is where a file stands among those that were read: what is told of several files is told in their order.
+func (s *Set) Order(file string) int {
+	if at, known := s.order[file]; known {
+		return at
+	}
+	return s.Files
+}
 
 func (s *Set) add(o metav1.Object, at Source) {
 	switch o := o.(type) {
@@ -49,6 +67,15 @@ func (s *Set) add(o metav1.Object, at Source) {
 		return
 	}
 	s.sources[o] = at
+}
+
+// refuse keeps a policy that is not part of the set.
+func (s *Set) refuse(o metav1.Object, at Source) {
+	switch o.(type) {
+	case *v1alpha1.AccessPolicy, *v1alpha1.ClusterAccessPolicy:
+		s.Refused = append(s.Refused, o)
+		s.sources[o] = at
+	}
 }
 
 // Source says where an object of the set stands; the zero Source for any other.

@@ -25,9 +25,9 @@ func (r *reader) take(o *object) {
 		r.items(o, item)
 		return
 	}
-	if r.objects++; r.objects > maxObjects {
-		if r.objects == maxObjects+1 {
-			r.report(o, finding{message: fmt.Sprintf("there must be at most %d objects: this one and what follows is not read", maxObjects)})
+	if r.objects++; r.objects > r.most {
+		if r.objects == r.most+1 {
+			r.report(o, finding{message: fmt.Sprintf("there must be at most %d objects: this one and what follows is not read", r.most)})
 		}
 		return
 	}
@@ -35,10 +35,13 @@ func (r *reader) take(o *object) {
 	for _, f := range findings {
 		r.report(o, f)
 	}
-	if !r.first(o) || taken == nil || len(findings) > 0 {
-		return
+	switch {
+	case !r.first(o) || taken == nil:
+	case len(findings) > 0:
+		r.set.refuse(taken, o.source)
+	default:
+		r.set.add(taken, o.source)
 	}
-	r.set.add(taken, o.source)
 }
 
 // items reads what a list holds. The items of a list of one kind need not say what they are.
@@ -83,7 +86,8 @@ func (r *reader) first(o *object) bool {
 	return true
 }
 
-// object makes of a value what an API server would store. It returns nil for a kind that has no place in a Set.
+// object makes of a value what an API server would store. It returns nil for a kind that has no place in a Set, and for what
+// cannot be read; what has findings would not be stored.
 func (r *reader) object(o *object) (metav1.Object, []finding) {
 	o.value["apiVersion"], o.value["kind"] = o.typ.apiVersion, o.typ.kind
 	switch {
@@ -102,18 +106,18 @@ func (r *reader) object(o *object) (metav1.Object, []finding) {
 		delete(o.value, "status") // which belongs to the manager
 		findings = append(findings, findingsOf(s.check(o.value))...)
 	}
-	if len(findings) > 0 {
-		return nil, findings
-	}
 	s.defaults(o.value)
 	into := newObject(o.typ.kind)
 	if into == nil {
-		return nil, nil
+		return nil, findings
 	}
 	if err := decode(o.value, into); err != nil {
-		return nil, []finding{{message: err.Error()}}
+		if len(findings) == 0 {
+			findings = []finding{{message: err.Error()}}
+		}
+		return nil, findings
 	}
-	return exact(into), nil
+	return exact(into), findings
 }
 
 // exact is the object without the room for more that decoding leaves in its lists: there are very many policies.

@@ -10,6 +10,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
 )
 
 const namespace = "tokenwright_server"
@@ -30,6 +32,7 @@ type Metrics struct {
 	panics          *prometheus.CounterVec
 	tokens          *prometheus.CounterVec
 	authentications *prometheus.CounterVec
+	expressions     *prometheus.CounterVec
 	auditFailures   prometheus.Counter
 	auditDropped    prometheus.Counter
 }
@@ -69,14 +72,20 @@ func New(version string, state func() State, now func() time.Time) *Metrics {
 		panics:          counters("panics_total", "Requests that ended in a panic, by endpoint.", "endpoint"),
 		tokens:          counters("tokens_issued_total", "Tokens sent, by grant and audience.", "grant", "audience"),
 		authentications: counters("authentications_total", "Attempts to prove who asks, by method and result.", "method", "result"),
-		auditFailures:   counter("audit_failures_total", "Tokens that were not sent because their audit record could not be written."),
-		auditDropped:    counter("audit_dropped_total", "Audit records of refusals that were dropped."),
+		expressions: counters("policy_expression_failures_total",
+			"Expressions of policies that gave no answer, so that an Allow did not match and a Deny did, by reason.", "reason"),
+		auditFailures: counter("audit_failures_total", "Tokens that were not sent because their audit record could not be written."),
+		auditDropped:  counter("audit_dropped_total", "Audit records of refusals that were dropped."),
+	}
+	for _, reason := range policy.FailureReasons() {
+		m.expressions.WithLabelValues(string(reason)) // a counter that begins with its first failure has no increase
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "tokenwright", Name: "build_info", Help: "Always 1; the labels say what was built.",
 	}, []string{"version", "goversion"})
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	m.Registry.MustRegister(m.requests, m.latency, m.panics, m.tokens, m.authentications, m.auditFailures, m.auditDropped, build,
+	m.Registry.MustRegister(m.requests, m.latency, m.panics, m.tokens, m.authentications, m.expressions, m.auditFailures,
+		m.auditDropped, build,
 		&stateCollector{state: state, now: now},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
@@ -113,6 +122,11 @@ func (m *Metrics) Token(grant, audience string) { m.tokens.WithLabelValues(grant
 // Authentication counts an attempt to prove who asks. The method of a failed attempt is not known.
 func (m *Metrics) Authentication(method, result string) {
 	m.authentications.WithLabelValues(method, result).Inc()
+}
+
+// ExpressionFailures counts evaluations of policies' expressions that gave no answer.
+func (m *Metrics) ExpressionFailures(reason policy.FailureReason, n int) {
+	m.expressions.WithLabelValues(string(reason)).Add(float64(n))
 }
 
 // AuditFailure counts a token that was not sent because its record could not be written.

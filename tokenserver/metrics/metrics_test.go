@@ -23,6 +23,7 @@ func TestMetrics(t *testing.T) {
 	m.Panic("token")
 	m.Token("anonymous", "registry.example.com")
 	m.Authentication("none", AuthenticationOK)
+	m.ExpressionFailures("budget", 3)
 	m.AuditFailure()
 	m.AuditDropped()
 
@@ -37,6 +38,9 @@ tokenwright_server_keys 2
 tokenwright_server_lease_renewal_failures_total 4
 tokenwright_server_panics_total{endpoint="token"} 1
 tokenwright_server_policies 7
+tokenwright_server_policy_expression_failures_total{reason="budget"} 3
+tokenwright_server_policy_expression_failures_total{reason="cost_limit"} 0
+tokenwright_server_policy_expression_failures_total{reason="error"} 0
 tokenwright_server_requests_total{code="200",endpoint="token",grant="anonymous"} 1
 tokenwright_server_requests_total{code="413",endpoint="token",grant="none"} 1
 tokenwright_server_signing_keys{usable="false"} 1

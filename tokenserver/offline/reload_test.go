@@ -156,7 +156,7 @@ func TestOneProblemRefusesAll(t *testing.T) {
 func TestAPolicyThatDoesNotCompile(t *testing.T) {
 	w := newWorld(t, map[string]string{
 		"key.yaml": keyManifest, "allow.yaml": strings.Replace(allowManifest, "names: [team-a/**]", "names: [team-b/**]", 1),
-		"deny.yaml": strings.Replace(denyManifest, "names: [team-a/secret]", `names: ["${unknown}"]`, 1),
+		"deny.yaml": denyManifest + "  when: {expression: 'nobody.knows(this)'}\n",
 	})
 	w.start()
 	if w.has(accessPolicyKind) != "team-a/allow" || w.has(clusterAccessPolicyKind) != "deny" {
@@ -164,7 +164,7 @@ func TestAPolicyThatDoesNotCompile(t *testing.T) {
 	}
 	for _, text := range []string{
 		`allow.yaml" "line"=6 "kind"="AccessPolicy" "name"="team-a/allow" "path"="spec.rules[0].names[0]" "reason"="OutsideNamespace"`,
-		`"consequence"="it grants nothing"`, `deny.yaml" "line"=7`, `"consequence"="it denies all within its reach"`,
+		`"consequence"="it grants nothing"`, `deny.yaml" "line"=8 "kind"="ClusterAccessPolicy" "name"="deny" "path"="spec.when.expression"`, `"consequence"="it denies all within its reach"`,
 	} {
 		if !w.said(text) {
 			t.Errorf("the log does not say %s:\n%s", text, w.logged())

@@ -8,51 +8,28 @@ import (
 	"testing"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/test/estate"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 )
 
-// estate makes n policies as a company would have them: each of many teams has ServiceAccounts that push and groups
-// that pull, half of it in AccessPolicies, and everybody may pull what is public.
-func estate(n int) []*Policy {
+// company compiles the first n policies of package estate.
+func company(n int) []*Policy {
 	policies := make([]*Policy, 0, n)
 	for i := range n {
-		policies = append(policies, estatePolicy(i))
+		policies = append(policies, companyPolicy(i))
 	}
 	return policies
 }
 
-func estatePolicy(i int) *Policy {
-	team := fmt.Sprintf("team-%d", i/4)
-	spec := v1alpha1.PolicySpec{}
-	switch i % 4 {
-	case 0:
-		spec.Subjects = []v1alpha1.Subject{{Kind: v1alpha1.SubjectServiceAccount, Namespace: team, Name: "ci"}}
-		spec.Rules = rules("repository", team+"/**", "pull", "push")
-	case 1:
-		spec.Subjects = []v1alpha1.Subject{{Kind: v1alpha1.SubjectGroup, Name: "corp:" + team}}
-		spec.Rules = rules("repository", team+"/app-*", "pull")
-	case 2:
-		spec.Subjects = []v1alpha1.Subject{{Kind: v1alpha1.SubjectUser, Name: fmt.Sprintf("user-%d", i)}}
-		spec.Rules = rules("repository", team+"/*/cache", "*")
-	default:
-		spec.Subjects = []v1alpha1.Subject{{Kind: v1alpha1.SubjectGroup, Name: "system:authenticated"}}
-		spec.Rules = rules("repository", team+"/public/**", "pull")
-	}
-	if i%8 < 4 {
-		p, problems := CompileAccessPolicy(&v1alpha1.AccessPolicy{
-			ObjectMeta: metav1.ObjectMeta{Namespace: team, Name: fmt.Sprintf("p-%d", i)},
-			Spec:       v1alpha1.AccessPolicySpec{PolicySpec: spec},
-		})
+func companyPolicy(i int) *Policy {
+	tenants, platforms := estate.Policy(i)
+	if tenants != nil {
+		p, problems := CompileAccessPolicy(tenants)
 		mustCompile(problems)
 		return p
 	}
-	p, problems := CompileClusterAccessPolicy(&v1alpha1.ClusterAccessPolicy{
-		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("p-%d", i)},
-		Spec:       v1alpha1.ClusterAccessPolicySpec{PolicySpec: spec},
-	})
+	p, problems := CompileClusterAccessPolicy(platforms)
 	mustCompile(problems)
 	return p
 }
@@ -69,8 +46,8 @@ func rules(typ, name string, actions ...v1alpha1.Action) []v1alpha1.Rule {
 
 func everyNamespace(string) bool { return true }
 
-// estateRequest is one with five principals: a user and four groups.
-func estateRequest(n int) Request {
+// companyRequest is one with five principals: a user and four groups.
+func companyRequest(n int) Request {
 	team := fmt.Sprintf("team-%d", n/8)
 	return Request{
 		Caller: caller.Caller{
@@ -91,7 +68,7 @@ var sizes = []int{100, 10_000, 100_000}
 
 func BenchmarkDecide(b *testing.B) {
 	for _, n := range sizes {
-		x, req := NewIndex(estate(n)), estateRequest(n)
+		x, req := NewIndex(company(n)), companyRequest(n)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -106,10 +83,10 @@ func BenchmarkDecide(b *testing.B) {
 // BenchmarkDecideScattered asks about another team each time, so that little of the index is in the processor's caches.
 func BenchmarkDecideScattered(b *testing.B) {
 	for _, n := range sizes {
-		x := NewIndex(estate(n))
+		x := NewIndex(company(n))
 		requests := make([]Request, 4096)
 		for i := range requests {
-			requests[i] = estateRequest(i * 7919 % n)
+			requests[i] = companyRequest(i * 7919 % n)
 		}
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
@@ -124,7 +101,7 @@ func BenchmarkDecideScattered(b *testing.B) {
 
 func BenchmarkDecideAnonymous(b *testing.B) {
 	for _, n := range sizes {
-		x, req := NewIndex(estate(n)), estateRequest(n)
+		x, req := NewIndex(company(n)), companyRequest(n)
 		req.Caller = caller.Anonymous()
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
@@ -136,8 +113,8 @@ func BenchmarkDecideAnonymous(b *testing.B) {
 }
 
 func BenchmarkDecidePlaceholder(b *testing.B) {
-	x := NewIndex([]*Policy{estateWith("${subject.namespace}/**")})
-	req := estateRequest(100)
+	x := NewIndex([]*Policy{companyWith("${subject.namespace}/**")})
+	req := companyRequest(100)
 	b.ReportAllocs()
 	for b.Loop() {
 		if d := x.Decide(req); len(d.Granted) != 2 {
@@ -155,7 +132,7 @@ func BenchmarkDecideExpression(b *testing.B) {
 		},
 	}})
 	mustCompile(problems)
-	x, req := NewIndex([]*Policy{p}), estateRequest(100)
+	x, req := NewIndex([]*Policy{p}), companyRequest(100)
 	b.ReportAllocs()
 	for b.Loop() {
 		if d := x.Decide(req); len(d.Granted) != 2 {
@@ -164,7 +141,7 @@ func BenchmarkDecideExpression(b *testing.B) {
 	}
 }
 
-func estateWith(name string) *Policy {
+func companyWith(name string) *Policy {
 	p, problems := CompileClusterAccessPolicy(&v1alpha1.ClusterAccessPolicy{Spec: v1alpha1.ClusterAccessPolicySpec{
 		PolicySpec: v1alpha1.PolicySpec{
 			Subjects: []v1alpha1.Subject{{Kind: v1alpha1.SubjectGroup, Name: "system:authenticated"}},
@@ -177,7 +154,7 @@ func estateWith(name string) *Policy {
 
 func BenchmarkNewIndex(b *testing.B) {
 	for _, n := range sizes {
-		policies := estate(n)
+		policies := company(n)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
 			before := heap()
@@ -195,14 +172,14 @@ func BenchmarkNewIndex(b *testing.B) {
 // BenchmarkApply replaces one policy, of each sort in turn: one of 25,000 that all speak of system:authenticated, too.
 func BenchmarkApply(b *testing.B) {
 	for _, n := range sizes {
-		policies := estate(n)
+		policies := company(n)
 		x := NewIndex(policies)
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
 				at := i * 7919 % n
-				next := estatePolicy(at)
+				next := companyPolicy(at)
 				x = x.Apply([]Change{{Old: policies[at], New: next}})
 				policies[at] = next
 				i++
@@ -215,7 +192,7 @@ func BenchmarkCompile(b *testing.B) {
 	b.ReportAllocs()
 	i := 0
 	for b.Loop() {
-		estatePolicy(i % 100_000)
+		companyPolicy(i % 100_000)
 		i++
 	}
 }

@@ -250,7 +250,7 @@ func TestOutsideNamespace(t *testing.T) {
 					Subjects: o.spec.Subjects, Rules: rules("repository", "team-b/**", "pull"),
 				}}.compile()
 				for _, target := range targets {
-					req := estateRequest(0)
+					req := companyRequest(0)
 					req.Resource.Name = target
 					req.Caller.Extra = map[string][]string{"ns": {"team-b", "team-a"}, "k": {"b", "../team-b", "/team-b", ""}}
 					want := NewIndex([]*Policy{other}).Decide(req)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
 
@@ -13,20 +14,29 @@ const maxCost = 3 * expr.MaxCost
 
 // Budget is what expressions may cost that are asked for one token, over all its resources and however often they are
 // decided about. Past it an Allow with an expression does not match and a Deny does. Each tier has its own: else a
-// tenant's expensive expressions could take away what the platform allows. It is not safe for concurrent use.
+// tenant's expensive expressions could take away what the platform allows. It remembers which expressions gave no answer.
+// It is not safe for concurrent use.
 type Budget struct {
-	spent [2]uint64
+	spent    [2]uint64
+	dearest  [2]dearest
+	failures failures
+}
+
+// dearest is the expression that cost most so far.
+type dearest struct {
+	policy *Policy
+	cost   uint64
 }
 
 // NewBudget returns a Budget of which nothing is spent.
 func NewBudget() *Budget { return &Budget{} }
 
-// spent returns what the tier has spent.
-func (r *Request) spent(t tier) *uint64 {
+// budget is the request's, or a fresh one.
+func (r *Request) budget() *Budget {
 	if r.Budget == nil {
-		return new(uint64)
+		return NewBudget()
 	}
-	return &r.Budget.spent[t]
+	return r.Budget
 }
 
 func (p *Policy) speaksOf(audience string) bool {
@@ -69,7 +79,7 @@ func (d *decision) settle(t tier) {
 		return
 	}
 	slices.SortFunc(pending, compareMatches)
-	e := evaluator{input: newInput(*d.req), spent: d.req.spent(t)}
+	e := evaluator{input: newInput(*d.req), budget: d.req.budget(), tier: t}
 	for i, m := range pending {
 		if i > 0 && m.rule == pending[i-1].rule {
 			continue
@@ -98,7 +108,8 @@ func newInput(req Request) *expr.Input {
 // evaluator asks expressions within a budget. It remembers what the last policy's answered.
 type evaluator struct {
 	input  *expr.Input
-	spent  *uint64
+	budget *Budget
+	tier   tier
 	policy *Policy
 	known  actionSet
 	holds  actionSet
@@ -134,14 +145,24 @@ func (e *evaluator) matching(actions []string, m match) actionSet {
 
 // ask says whether the expression holds; one that fails, or for which the budget is spent, holds for a Deny only.
 func (e *evaluator) ask(p *Policy, action string) bool {
-	if *e.spent >= maxCost {
+	b := e.budget
+	if b.spent[e.tier] >= maxCost {
+		b.failures.add(Failure{Policy: p.ref, Reason: FailureBudget, Dearest: b.dearest[e.tier].policy.ref})
 		return p.deny
 	}
 	e.input.Action = action
 	holds, cost, err := p.when.program.Evaluate(e.input)
-	*e.spent += cost
-	if err != nil {
-		return p.deny
+	b.spent[e.tier] += cost
+	if cost > b.dearest[e.tier].cost {
+		b.dearest[e.tier] = dearest{p, cost}
 	}
-	return holds
+	switch {
+	case errors.Is(err, expr.ErrCost):
+		b.failures.add(Failure{Policy: p.ref, Reason: FailureCostLimit})
+	case err != nil:
+		b.failures.add(Failure{Policy: p.ref, Reason: FailureError})
+	default:
+		return holds
+	}
+	return p.deny
 }

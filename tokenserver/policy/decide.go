@@ -49,7 +49,6 @@ type match struct {
 type decision struct {
 	req     *Request
 	actions []string
-	values  *name.Values
 	*findings
 }
 
@@ -57,6 +56,9 @@ type findings struct {
 	verdicts [2]verdict
 	explain  bool
 	matches  []match
+	// values are read by whoever needs them first.
+	values    name.Values
+	hasValues bool
 }
 
 func (x *Index) decide(req *Request, explain bool) Decision {
@@ -64,10 +66,8 @@ func (x *Index) decide(req *Request, explain bool) Decision {
 		return Decision{}
 	}
 	f := findings{explain: explain}
-	values := name.Values{Username: req.Caller.Username, Extra: req.Caller.Extra}
-	values.Namespace, values.ServiceAccount = req.Caller.ServiceAccount()
 	actions := asked(req.Resource.Type, req.Resource.Name, req.Actions)
-	d := decision{req: req, actions: actions, values: &values, findings: &f}
+	d := decision{req: req, actions: actions, findings: &f}
 	var buf [name.MaxAskedSegments]string
 	segments, ok := name.Split(grammarOf(req.Resource.Type), req.Resource.Name, buf[:0])
 	if !ok || len(actions) == 0 || req.Resource.Type == "" {
@@ -88,6 +88,16 @@ func (x *Index) decide(req *Request, explain bool) Decision {
 	d.settle(platform)
 	d.settle(tenants)
 	return f.result(actions)
+}
+
+// callerValues are what placeholders stand for.
+func (d *decision) callerValues() *name.Values {
+	if !d.hasValues {
+		d.values = name.Values{Username: d.req.Caller.Username, Extra: d.req.Caller.Extra}
+		d.values.Namespace, d.values.ServiceAccount = d.req.Caller.ServiceAccount()
+		d.hasValues = true
+	}
+	return &d.values
 }
 
 // place is where the resource stands: its segments, and for tenants the namespace that owns it and what follows. It has

@@ -109,7 +109,7 @@ func (x *Index) extras(req Request) []*Policy {
 	}
 	slices.SortFunc(candidates, func(a, b *Policy) int { return compareRefs(a.ref, b.ref) })
 	candidates = slices.Compact(candidates)
-	e := evaluator{spent: req.spent(platform)}
+	e := evaluator{budget: req.budget(), tier: platform}
 	return slices.DeleteFunc(candidates, func(p *Policy) bool {
 		if p.when == nil || p.when.program == nil {
 			return false

@@ -98,56 +98,6 @@ func TestNothingStaysOfWhatHasGone(t *testing.T) {
 	})
 }
 
-// TestTableOfManyKeys goes past the sizes at which a table takes another form, in edits of its own, and holds that each
-// version stays what it was.
-func TestTableOfManyKeys(t *testing.T) {
-	key := func(i int) string { return fmt.Sprintf("key-%d", i) }
-	const n = 3 * manyKeys
-	var now table[int]
-	var versions []table[int]
-	for i := range n {
-		now = now.clone()
-		now.put(&edit{}, key(i), i)
-		if i%97 == 0 {
-			versions = append(versions, now)
-		}
-	}
-	for i := range n {
-		if i%3 == 0 {
-			continue
-		}
-		now = now.clone()
-		now.remove(&edit{}, key(i))
-		now.remove(&edit{}, "none")
-	}
-	for v, version := range versions {
-		if got, want := count(&version), v*97+1; got != want {
-			t.Fatalf("version %d has %d keys, want %d", v, got, want)
-		}
-		if got, found := version.get(key(v * 97)); !found || got != v*97 {
-			t.Fatalf("version %d lacks its last key", v)
-		}
-		if _, found := version.get(key(v*97 + 1)); found {
-			t.Fatalf("version %d has a later key", v)
-		}
-	}
-	for i := range n {
-		if got, found := now.get(key(i)); found != (i%3 == 0) || found && got != i {
-			t.Fatalf("key %d: %d, %v", i, got, found)
-		}
-	}
-	if got := count(&now); got != n/3 {
-		t.Fatalf("%d keys, want %d", got, n/3)
-	}
-}
-
-func count(of *table[int]) (n int) {
-	for range of.all {
-		n++
-	}
-	return n
-}
-
 // TestManyStarsAtOnePlace goes past the number at which globs are found by a table.
 func TestManyStarsAtOnePlace(t *testing.T) {
 	const n = 4 * fewKeys

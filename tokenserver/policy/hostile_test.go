@@ -182,42 +182,6 @@ func TestConcurrentUse(t *testing.T) {
 	wait.Wait()
 }
 
-// FuzzDecide holds that no name lets a caller out of what a handful of patterns say.
-func FuzzDecide(f *testing.F) {
-	for _, name := range []string{"team-a/app", "team-a", "team-a/../x", "users/alice/x", "a//b", "public", "team-a/\x00", "*", "team-a/*"} {
-		f.Add(name, "pull", "alice", "v")
-	}
-	x := index([]object{
-		ofTenant(), allow(on("repository", "users/${subject.username}/**", "*")), allow(on("repository", "public/**", "pull")),
-		allow(on("repository", "by/${subject.extra.k}/x", "pull")), deny(on("repository", "users/*/secret", "*")),
-	})
-	objects := []object{ofTenant(), allow(on("repository", "users/${subject.username}/**", "*"))}
-	f.Fuzz(func(t *testing.T, name, action, username, value string) {
-		c := caller.Caller{Username: username, Groups: []string{"system:authenticated"}, Extra: map[string][]string{"k": {value}}}
-		req := request(as(c), ask("repository", name, action, "pull"))
-		d := x.Decide(req)
-		if len(d.Granted) == 0 {
-			return
-		}
-		own := !strings.Contains(username, "/") && username != "" && (name == "users/"+username || strings.HasPrefix(name, "users/"+username+"/"))
-		inTeam, public, by := strings.HasPrefix(name, "team-a/"), name == "public" || strings.HasPrefix(name, "public/"), value != "" && name == "by/"+value+"/x"
-		if !own && !inTeam && !public && !by {
-			t.Errorf("granted %v of %q to %q with %q", d.Granted, name, username, value)
-		}
-		if slices.Contains(strings.Split(name, "/"), "..") || strings.ContainsAny(name, "*\x00\n") || strings.Contains(name, "//") {
-			t.Errorf("granted %v of the odd name %q", d.Granted, name)
-		}
-		for _, a := range d.Granted {
-			if a != action && a != "pull" && action != "*" || a == "*" || a == "" {
-				t.Errorf("granted %q, asked for %q", a, action)
-			}
-		}
-		if diff := cmp.Diff(naiveDecide(objects, req).Granted, index(objects).Decide(req).Granted); diff != "" {
-			t.Error(diff)
-		}
-	})
-}
-
 func TestEntitlements(t *testing.T) {
 	value := func(text string) v1alpha1.ClaimValue { return v1alpha1.ClaimValue{Raw: []byte(text)} }
 	policy := func(name string, change func(*v1alpha1.ClusterAccessPolicySpec)) *Policy {

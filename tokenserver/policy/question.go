@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/policy/name"
 )
@@ -20,15 +22,16 @@ func (r Resource) Nameable() bool {
 
 // Owner is the namespace whose AccessPolicies may speak of the resource; empty if it is the platform's alone.
 func (r Resource) Owner() string {
-	if !tenantType(r.Type) {
+	owner := r.Namespace
+	if r.Type == v1alpha1.TypeRepository {
+		segments, ok := name.Split(name.Repository, r.Name, nil)
+		if !ok || len(segments) < 2 {
+			return ""
+		}
+		owner = segments[0]
+	}
+	if !tenantType(r.Type) || len(validation.IsDNS1123Label(owner)) > 0 {
 		return ""
 	}
-	if r.Type != v1alpha1.TypeRepository {
-		return r.Namespace
-	}
-	segments, ok := name.Split(name.Repository, r.Name, nil)
-	if !ok || len(segments) < 2 {
-		return ""
-	}
-	return segments[0]
+	return owner
 }

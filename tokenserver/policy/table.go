@@ -2,7 +2,6 @@ package policy
 
 import (
 	"hash/maphash"
-	"maps"
 	"slices"
 )
 
@@ -13,10 +12,11 @@ type edit struct{ _ byte }
 const (
 	// fewKeys are looked through one by one, which is how most tables stay.
 	fewKeys = 6
-	// manyKeys is where one map is divided: past it a copy of the map would take longer than a copy of a share.
+	// manyKeys is where a table is divided: past it a copy of all keys would take longer than a copy of a share.
 	manyKeys = 1024
-	// shares is how many maps a large table has. One of a million keys then copies 4,000 of them for a change.
-	shares = 256
+	// shareBits says into how many shares, which are told apart by the first bits of the hash. One of a million keys then
+	// copies some 4,000 of them for a change.
+	shareBits = 8
 )
 
 // table is a map that costs little memory while it has few keys, whose look-up does not depend on how many it has, and
@@ -32,19 +32,13 @@ type entry[V any] struct {
 	value V
 }
 
-// large is a table past fewKeys: one map, and past manyKeys one for each share of the keys.
+// large is a table past fewKeys: one share, and many past manyKeys.
 type large[V any] struct {
-	owner *edit
-	one   map[string]V
-	parts *[shares]part[V]
-	seed  maphash.Seed
-	size  int
-}
-
-// part is one share; the edit that owns it may change it in place.
-type part[V any] struct {
-	owner *edit
-	keys  map[string]V
+	owner  *edit
+	seed   maphash.Seed
+	shift  uint8
+	shares []share[V]
+	size   int
 }
 
 func (t *table[V]) get(key string) (value V, found bool) {
@@ -58,17 +52,6 @@ func (t *table[V]) get(key string) (value V, found bool) {
 	}
 	return value, false
 }
-
-func (l *large[V]) get(key string) (value V, found bool) {
-	if l.parts == nil {
-		value, found = l.one[key]
-		return value, found
-	}
-	value, found = l.parts[l.share(key)].keys[key]
-	return value, found
-}
-
-func (l *large[V]) share(key string) uint8 { return uint8(maphash.String(l.seed, key)) }
 
 // clone is the copy to change in an edit.
 func (t table[V]) clone() table[V] {
@@ -93,7 +76,7 @@ func (t *table[V]) put(e *edit, key string, value V) {
 		t.few = append(t.few, entry[V]{key, value})
 		return
 	}
-	t.rest = &large[V]{owner: e, one: make(map[string]V, 2*fewKeys)}
+	t.rest = &large[V]{owner: e, seed: maphash.MakeSeed(), shift: 64, shares: make([]share[V], 1)}
 	for _, known := range t.few {
 		t.rest.put(e, known.key, known.value)
 	}
@@ -115,61 +98,13 @@ func (t *table[V]) remove(e *edit, key string) {
 		return
 	}
 	t.rest = t.rest.mine(e)
-	delete(t.rest.keys(e, key), key)
+	s, hash := t.rest.share(key)
+	s.mine(e)
+	s.remove(tagOf(hash), key)
 	t.rest.size--
 }
 
 func (t *table[V]) empty() bool { return len(t.few) == 0 && t.rest == nil }
-
-// mine is the table itself if the edit made it, or a copy.
-func (l *large[V]) mine(e *edit) *large[V] {
-	if l.owner == e {
-		return l
-	}
-	mine := *l
-	mine.owner = e
-	if l.parts != nil {
-		parts := *l.parts
-		mine.parts = &parts
-	} else {
-		mine.one = maps.Clone(l.one)
-	}
-	return &mine
-}
-
-func (l *large[V]) put(e *edit, key string, value V) {
-	if l.parts == nil && len(l.one) >= manyKeys {
-		l.divide(e)
-	}
-	keys := l.keys(e, key)
-	before := len(keys)
-	keys[key] = value
-	l.size += len(keys) - before
-}
-
-// keys is the map that has the key or shall have it, which the edit may change.
-func (l *large[V]) keys(e *edit, key string) map[string]V {
-	if l.parts == nil {
-		return l.one
-	}
-	p := &l.parts[l.share(key)]
-	switch {
-	case p.keys == nil:
-		p.keys, p.owner = map[string]V{}, e
-	case p.owner != e:
-		p.keys, p.owner = maps.Clone(p.keys), e
-	}
-	return p.keys
-}
-
-// divide gives each key to its share.
-func (l *large[V]) divide(e *edit) {
-	l.parts, l.seed = new([shares]part[V]), maphash.MakeSeed()
-	for key, value := range l.one {
-		l.keys(e, key)[key] = value
-	}
-	l.one = nil
-}
 
 // all goes through the keys, in no particular order.
 func (t *table[V]) all(yield func(string, V) bool) {
@@ -181,19 +116,61 @@ func (t *table[V]) all(yield func(string, V) bool) {
 	if t.rest == nil {
 		return
 	}
-	for key, value := range t.rest.one {
-		if !yield(key, value) {
-			return
-		}
-	}
-	if t.rest.parts == nil {
-		return
-	}
-	for i := range t.rest.parts {
-		for key, value := range t.rest.parts[i].keys {
-			if !yield(key, value) {
+	for i := range t.rest.shares {
+		for at, tag := range t.rest.shares[i].tags {
+			if e := &t.rest.shares[i].entries[at]; tag != 0 && !yield(e.key, e.value) {
 				return
 			}
+		}
+	}
+}
+
+func (l *large[V]) share(key string) (*share[V], uint64) {
+	hash := maphash.String(l.seed, key)
+	return &l.shares[hash>>l.shift], hash
+}
+
+func (l *large[V]) get(key string) (value V, found bool) {
+	s, hash := l.share(key)
+	if at := s.find(tagOf(hash), key); at >= 0 {
+		return s.entries[at].value, true
+	}
+	return value, false
+}
+
+// mine is the table itself if the edit made it, or a copy.
+func (l *large[V]) mine(e *edit) *large[V] {
+	if l.owner == e {
+		return l
+	}
+	mine := *l
+	mine.owner, mine.shares = e, slices.Clone(l.shares)
+	return &mine
+}
+
+func (l *large[V]) put(e *edit, key string, value V) {
+	if len(l.shares) == 1 && l.size >= manyKeys {
+		l.divide(e)
+	}
+	s, hash := l.share(key)
+	s.mine(e)
+	if at := s.find(tagOf(hash), key); at >= 0 {
+		s.entries[at].value = value
+		return
+	}
+	s.add(tagOf(hash), entry[V]{key, value})
+	l.size++
+}
+
+// divide gives each key to its share.
+func (l *large[V]) divide(e *edit) {
+	whole := l.shares[0]
+	l.shift, l.shares = 64-shareBits, make([]share[V], 1<<shareBits)
+	for i, tag := range whole.tags {
+		if tag != 0 {
+			s, _ := l.share(whole.entries[i].key)
+			s.owner = e
+			s.add(tag, whole.entries[i])
 		}
 	}
 }

@@ -29,10 +29,11 @@ func (d *decision) walk(t tier, n *node, segments []string) {
 	for h := n.deep; h != nil; h = h.next {
 		d.meet(t, h.rule)
 	}
-	if n.wild != nil {
+	if n.wild != nil && len(n.wild.tails) > 0 {
+		values := d.callerValues()
 		for i := range n.wild.tails {
 			tail := &n.wild.tails[i]
-			if tail.pattern.Match(d.req.Resource.Name, segments, d.values, tail.rule.policy.deny) {
+			if tail.pattern.Match(d.req.Resource.Name, segments, values, tail.rule.policy.deny) {
 				d.meet(t, tail.rule)
 			}
 		}

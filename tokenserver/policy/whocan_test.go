@@ -240,17 +240,17 @@ func TestWhoCan(t *testing.T) {
 				req.SourceIP = netip.MustParseAddr(tc.from)
 			}
 			got := WhoCan(policies, req)
-			if diff := cmp.Diff(tc.can, told(got.Can)); diff != "" {
+			if diff := cmp.Diff(tc.can, holderLines(got.Can)); diff != "" {
 				t.Errorf("%s: who can (-want +got):\n%s", tc.reason, diff)
 			}
-			if diff := cmp.Diff(tc.denied, told(got.Denied)); diff != "" {
+			if diff := cmp.Diff(tc.denied, holderLines(got.Denied)); diff != "" {
 				t.Errorf("%s: who is denied (-want +got):\n%s", tc.reason, diff)
 			}
 		})
 	}
 }
 
-func told(holders []Holder) (lines []string) {
+func holderLines(holders []Holder) (lines []string) {
 	for _, h := range holders {
 		line := fmt.Sprintf("%s %s/%s: %s %d", h.Subject.Kind, h.Subject.Namespace, h.Subject.Name, h.Policy.Name, h.Rule)
 		if h.Conditional {

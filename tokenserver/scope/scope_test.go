@@ -215,6 +215,13 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 		for _, s := range scopes {
+			invented := !strings.Contains(a+"\n"+b, s.Type) || !strings.Contains(a+"\n"+b, s.Name)
+			for _, action := range s.Actions {
+				invented = invented || !strings.Contains(a+"\n"+b, action)
+			}
+			if invented {
+				t.Errorf("nobody wrote %+v", s)
+			}
 			if s.Type == "" || s.Name == "" || len(s.Actions) == 0 || !slices.IsSorted(s.Actions) {
 				t.Errorf("odd scope %+v", s)
 			}

@@ -2,16 +2,23 @@ package token
 
 import (
 	"encoding/base32"
-	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/tokenwright/tokenwright/tokenserver/quote"
 )
 
 // TypeRegistry is the header typ of registry tokens. Every other kind of token has its own, so that one is never taken
 // for another.
 const TypeRegistry = "JWT"
+
+// Claims are the claims of a token.
+type Claims interface {
+	// AppendJSON appends the claims as a JSON object.
+	AppendJSON(dst []byte) []byte
+}
 
 // Access is what a registry token allows for one resource: Docker's resource actions.
 type Access struct {
@@ -37,21 +44,27 @@ type RegistryClaims struct {
 	Access []Access `json:"access"`
 }
 
-// MarshalJSON never writes null where a list is meant: registries in other languages than Go refuse it.
-func (c RegistryClaims) MarshalJSON() ([]byte, error) {
-	type plain RegistryClaims
-	if c.Access == nil {
-		c.Access = []Access{}
-	}
-	if slices.ContainsFunc(c.Access, func(a Access) bool { return a.Actions == nil }) {
-		c.Access = slices.Clone(c.Access)
-		for i := range c.Access {
-			if c.Access[i].Actions == nil {
-				c.Access[i].Actions = []string{}
-			}
+// AppendJSON implements Claims. It never writes null where a list is meant: registries in other languages than Go refuse
+// it.
+func (c RegistryClaims) AppendJSON(dst []byte) []byte {
+	dst = quote.Append(append(dst, `{"iss":`...), c.Issuer)
+	dst = quote.Append(append(dst, `,"sub":`...), c.Subject)
+	dst = quote.Append(append(dst, `,"aud":`...), c.Audience)
+	dst = strconv.AppendInt(append(dst, `,"exp":`...), c.Expiry, 10)
+	dst = strconv.AppendInt(append(dst, `,"nbf":`...), c.NotBefore, 10)
+	dst = strconv.AppendInt(append(dst, `,"iat":`...), c.IssuedAt, 10)
+	dst = quote.Append(append(dst, `,"jti":`...), c.ID)
+	dst = append(dst, `,"access":[`...)
+	for i, a := range c.Access {
+		if i > 0 {
+			dst = append(dst, ',')
 		}
+		dst = quote.Append(append(dst, `{"type":`...), a.Type)
+		dst = quote.Append(append(dst, `,"name":`...), a.Name)
+		dst = quote.AppendList(append(dst, `,"actions":`...), a.Actions)
+		dst = append(dst, '}')
 	}
-	return json.Marshal(plain(c))
+	return append(dst, "]}"...)
 }
 
 // NewID draws 128 random bits and writes them in lower-case base32 without padding: 26 characters that can name an

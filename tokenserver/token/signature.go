@@ -20,43 +20,46 @@ import (
 // signFunc appends the signature of the message to dst, in the form of RFC 7518, section 3, or RFC 8037.
 type signFunc func(dst, message []byte) ([]byte, error)
 
-// signWith binds the algorithm to the key once, so that nothing has to be looked up for each token.
-func signWith(algorithm v1alpha1.Algorithm, private crypto.Signer) (signFunc, error) {
+// signWith binds the algorithm to the key once, so that nothing has to be looked up for each token. The width is the
+// length of a signature in bytes.
+func signWith(algorithm v1alpha1.Algorithm, private crypto.Signer) (sign signFunc, width int, err error) {
 	hash := hashOf(algorithm)
 	var opts crypto.SignerOpts = hash
 	switch algorithm {
 	case v1alpha1.ES256, v1alpha1.ES384, v1alpha1.ES512:
 		key, ok := private.(*ecdsa.PrivateKey)
 		if !ok {
-			return nil, fmt.Errorf("a %T cannot sign %s", private, algorithm)
+			return nil, 0, fmt.Errorf("a %T cannot sign %s", private, algorithm)
 		}
-		return signECDSA(key, hash), nil
+		width = (key.Curve.Params().BitSize + 7) / 8
+		return signECDSA(key, hash, width), 2 * width, nil
 	case v1alpha1.EdDSA:
 		key, ok := private.(ed25519.PrivateKey)
 		if !ok {
-			return nil, fmt.Errorf("a %T cannot sign %s", private, algorithm)
+			return nil, 0, fmt.Errorf("a %T cannot sign %s", private, algorithm)
 		}
-		return func(dst, message []byte) ([]byte, error) { return append(dst, ed25519.Sign(key, message)...), nil }, nil
+		sign = func(dst, message []byte) ([]byte, error) { return append(dst, ed25519.Sign(key, message)...), nil }
+		return sign, ed25519.SignatureSize, nil
 	case v1alpha1.PS256, v1alpha1.PS384, v1alpha1.PS512:
 		opts = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash, Hash: hash}
 	case v1alpha1.RS256, v1alpha1.RS384, v1alpha1.RS512:
 	default:
-		return nil, fmt.Errorf("unknown algorithm %q", algorithm)
+		return nil, 0, fmt.Errorf("unknown algorithm %q", algorithm)
 	}
 	key, ok := private.(*rsa.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("a %T cannot sign %s", private, algorithm)
+		return nil, 0, fmt.Errorf("a %T cannot sign %s", private, algorithm)
 	}
-	return func(dst, message []byte) ([]byte, error) {
+	sign = func(dst, message []byte) ([]byte, error) {
 		signature, err := key.Sign(rand.Reader, digest(nil, hash, message), opts)
 		return append(dst, signature...), err
-	}, nil
+	}
+	return sign, key.Size(), nil
 }
 
 // signECDSA signs through ASN.1, which is what the standard library does without big numbers, and turns the signature
 // into r and s of fixed width (RFC 7518, 3.4).
-func signECDSA(key *ecdsa.PrivateKey, hash crypto.Hash) signFunc {
-	width := (key.Curve.Params().BitSize + 7) / 8
+func signECDSA(key *ecdsa.PrivateKey, hash crypto.Hash, width int) signFunc {
 	return func(dst, message []byte) ([]byte, error) {
 		var space [sha512.Size]byte
 		der, err := ecdsa.SignASN1(rand.Reader, key, digest(space[:0], hash, message))

@@ -24,6 +24,10 @@ type Signer struct {
 	algorithm v1alpha1.Algorithm
 	chain     []string
 	sign      signFunc
+	// width is the length of a signature in bytes.
+	width int
+	// space holds buffers for payloads and signatures.
+	space sync.Pool
 	// headers has one encoded header, with the dot after it, for each typ.
 	headers sync.Map
 }
@@ -42,13 +46,13 @@ func NewSigner(key keyring.Key, how v1alpha1.KeyIdentification) (*Signer, error)
 	if key.State != v1alpha1.KeyActive || key.Private == nil {
 		return nil, fmt.Errorf("key %s is %s and cannot sign", key.Thumbprint, key.State)
 	}
-	sign, err := signWith(key.Algorithm, key.Private)
+	sign, width, err := signWith(key.Algorithm, key.Private)
 	if err != nil {
 		return nil, fmt.Errorf("key %s: %w", key.Thumbprint, err)
 	}
 	s := &Signer{
 		keyID: key.KeyID, signUntil: key.SignUntil, lifetime: key.TokenLifetime, public: key.Public,
-		algorithm: key.Algorithm, sign: sign,
+		algorithm: key.Algorithm, sign: sign, width: width,
 	}
 	switch how {
 	case v1alpha1.X509Chain:
@@ -77,22 +81,23 @@ func (s *Signer) SignUntil() time.Time { return s.signUntil }
 // LongestLifetime is the longest that a token of the key may live. The caller holds to it.
 func (s *Signer) LongestLifetime() time.Duration { return s.lifetime }
 
-// Sign returns the claims, which must encode to a JSON object, as a compact JWS with the header typ.
-func (s *Signer) Sign(typ string, claims any) (string, error) {
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", fmt.Errorf("encode the claims: %w", err)
-	}
+// Sign returns the claims as a compact JWS with the header typ.
+func (s *Signer) Sign(typ string, claims Claims) (string, error) {
 	head, err := s.header(typ)
 	if err != nil {
 		return "", err
 	}
-	const longestSignature = 700 // base64url of RSA with 4096 bits
-	text := make([]byte, 0, len(head)+base64.RawURLEncoding.EncodedLen(len(payload))+longestSignature)
+	space, ok := s.space.Get().(*[]byte)
+	if !ok {
+		space = new([]byte)
+	}
+	defer s.space.Put(space)
+	payload := claims.AppendJSON((*space)[:0])
+	*space = payload
+	text := make([]byte, 0, len(head)+encodedLen(len(payload))+1+encodedLen(s.width))
 	text = append(text, head...)
 	text = base64.RawURLEncoding.AppendEncode(text, payload)
-	var space [longestSignature]byte
-	signature, err := s.sign(space[:0], text)
+	signature, err := s.sign(payload[:0], text)
 	if err != nil {
 		return "", fmt.Errorf("sign with key %s: %w", s.keyID, err)
 	}
@@ -100,6 +105,8 @@ func (s *Signer) Sign(typ string, claims any) (string, error) {
 	text = base64.RawURLEncoding.AppendEncode(text, signature)
 	return string(text), nil
 }
+
+func encodedLen(n int) int { return base64.RawURLEncoding.EncodedLen(n) }
 
 // header returns the encoded header for the typ. Types are constants of this program, so there are few.
 func (s *Signer) header(typ string) (string, error) {
@@ -118,7 +125,7 @@ func (s *Signer) header(typ string) (string, error) {
 
 // probe signs something and has another implementation verify it with the public key.
 func (s *Signer) probe() error {
-	text, err := s.Sign(TypeRegistry, struct{}{})
+	text, err := s.Sign(TypeRegistry, RegistryClaims{})
 	if err != nil {
 		return err
 	}

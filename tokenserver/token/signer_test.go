@@ -218,17 +218,33 @@ func TestSignerIsRefused(t *testing.T) {
 }
 
 func TestRegistryClaimsNeverSayNull(t *testing.T) {
-	got, err := json.Marshal(token.RegistryClaims{Audience: "r", Access: []token.Access{{Type: "repository", Name: "a"}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	got := string(token.RegistryClaims{Audience: "r", Access: []token.Access{{Type: "repository", Name: "a"}}}.AppendJSON(nil))
 	want := `{"iss":"","sub":"","aud":"r","exp":0,"nbf":0,"iat":0,"jti":"","access":[{"type":"repository","name":"a","actions":[]}]}`
-	if diff := cmp.Diff(want, string(got)); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if got, err = json.Marshal(token.RegistryClaims{}); err != nil || !strings.HasSuffix(string(got), `"access":[]}`) {
-		t.Errorf("no access: got %s, %v", got, err)
+	if got := string(token.RegistryClaims{}.AppendJSON(nil)); !strings.HasSuffix(got, `"access":[]}`) {
+		t.Errorf("no access: got %s", got)
 	}
+}
+
+// FuzzRegistryClaims holds that a token says what it is given, whatever that is, as encoding/json would say it.
+func FuzzRegistryClaims(f *testing.F) {
+	f.Add("https://a", "alice", "r", "id", "repository", "a/b", "pull", int64(1))
+	f.Add(`","access":[{"type":"registry"`, "\x00", "\xff", "<&>", "\u2028", "ü", `\`, int64(-1))
+	f.Fuzz(func(t *testing.T, iss, sub, aud, id, typ, name, action string, at int64) {
+		c := token.RegistryClaims{
+			Issuer: iss, Subject: sub, Audience: aud, ID: id, Expiry: at, NotBefore: at / 2, IssuedAt: -at,
+			Access: []token.Access{{Type: typ, Name: name, Actions: []string{action, "pull"}}, {Type: name, Name: typ, Actions: []string{}}},
+		}
+		want, err := json.Marshal(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want), string(c.AppendJSON(nil))); diff != "" {
+			t.Errorf("(-encoding/json +AppendJSON):\n%s", diff)
+		}
+	})
 }
 
 func TestNewID(t *testing.T) {

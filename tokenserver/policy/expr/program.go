@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/cel-go/cel"
 	"github.com/google/cel-go/checker"
+	"github.com/google/cel-go/interpreter"
 	"k8s.io/apiserver/pkg/cel/library"
 )
 
@@ -75,10 +76,13 @@ func check(envs environments, text string) (*cel.Ast, map[string]uint64, error) 
 // UsesAction says whether the answer may differ from action to action.
 func (p *Program) UsesAction() bool { return p.usesAction }
 
+// ErrCost says that an evaluation was given up because it cost more than MaxCost.
+var ErrCost = errors.New("expression cost too much")
+
 var errNotBool = errors.New("expression did not yield bool")
 
 // Evaluate returns what the expression yields and what that cost, also when it fails. It fails if the expression does
-// (a key that is not there) or costs more than MaxCost.
+// (a key that is not there) or, with ErrCost, if it costs more than MaxCost.
 func (p *Program) Evaluate(in *Input) (result bool, cost uint64, err error) {
 	value, details, err := p.program.Eval(in)
 	cost = MaxCost
@@ -86,6 +90,9 @@ func (p *Program) Evaluate(in *Input) (result bool, cost uint64, err error) {
 		if actual := details.ActualCost(); actual != nil {
 			cost = *actual + BaseCost
 		}
+	}
+	if cancelled := (interpreter.EvalCancelledError{}); errors.As(err, &cancelled) {
+		return false, cost, fmt.Errorf("%w: %w", ErrCost, err)
 	}
 	if err != nil {
 		return false, cost, fmt.Errorf("evaluating expression: %w", err)

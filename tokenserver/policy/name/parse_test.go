@@ -150,6 +150,8 @@ func TestSplit(t *testing.T) {
 		"up at the end":                   {Repository, "team-a/..", nil},
 		"a name that looks like a glob":   {Repository, "team-a/*", nil},
 		"a control character":             {Repository, "a\nb", nil},
+		"a zero byte in an audience":      {Audience, "https://a\x00b", nil},
+		"a zero byte in a subject":        {NATS, "a\x00.b", nil},
 		"257 bytes":                       {Audience, strings.Repeat("a", 257), nil},
 		"a subject with a wildcard":       {NATS, "a.*", nil},
 		"a subject with the rest":         {NATS, "a.>", nil},

@@ -20,14 +20,14 @@ func Split(g Grammar, text string, buf []string) ([]string, bool) {
 	for i := range len(text) {
 		c := text[i]
 		switch {
+		case c < ' ' || c == 0x7f || c == '*' && g == Repository:
+			return nil, false
 		case c == sep:
 			if len(buf) >= MaxAskedSegments-1 || !askable(g, text[start:i]) {
 				return nil, false
 			}
 			buf = append(buf, text[start:i])
 			start = i + 1
-		case c < ' ' || c == 0x7f || c == '*' && g == Repository:
-			return nil, false
 		}
 	}
 	if !askable(g, text[start:]) {

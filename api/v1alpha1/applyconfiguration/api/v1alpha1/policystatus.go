@@ -13,7 +13,8 @@ import (
 //
 // PolicyStatus is what the manager found out about a policy.
 type PolicyStatusApplyConfiguration struct {
-	// conditions are Accepted, Ready, and Stalled while a person has to help.
+	// conditions are Accepted, Ready, and Stalled while a person has to help. A ClusterAccessPolicy has Warning while
+	// another may give a caller another value for one of its claims.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that the conditions speak of; -1 before the first.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tokenwright/tokenwright/test/controlplane"
+	"github.com/tokenwright/tokenwright/test/estate"
+	"github.com/tokenwright/tokenwright/test/stage"
+)
+
+// onCluster measures what needs an API server: the start with many policies, and how long a change takes to reach a
+// token. Nothing is pinned.
+type onCluster struct {
+	dir      string
+	policies int
+	changes  int
+	log      func(format string, args ...any)
+
+	cluster *stage.Cluster
+	manager *process
+	server  *server
+}
+
+// run measures all cases, first without the manager's writes and then among them.
+func (o *onCluster) run(ctx context.Context, report func(Case)) (err error) {
+	o.cluster, err = stage.StartCluster(o.dir)
+	if o.cluster != nil {
+		defer func() { err = errors.Join(err, o.cluster.Stop()) }()
+	}
+	if err != nil {
+		return err
+	}
+	defer o.stop()
+	if err := o.fill(ctx); err != nil {
+		return err
+	}
+	if err := o.ready(ctx, report); err != nil {
+		return err
+	}
+	if err := o.effect(ctx, report, "apply to effect in a token, p99"); err != nil {
+		return err
+	}
+	if err := o.startManager(ctx); err != nil {
+		return err
+	}
+	if err := o.effect(ctx, report, "the same while the manager writes statuses"); err != nil {
+		return err
+	}
+	resident, peak := o.manager.memory()
+	o.log("the manager has %.0f MiB in memory, %.0f at its most", resident, peak)
+	return nil
+}
+
+func (o *onCluster) stop() {
+	if o.server != nil {
+		o.server.stop()
+	}
+	o.stopManager()
+}
+
+func (o *onCluster) stopManager() {
+	if o.manager != nil {
+		o.manager.stop()
+		o.manager = nil
+	}
+}
+
+// fill installs the chart, has the manager make the keys, and then creates the policies while it is away.
+func (o *onCluster) fill(ctx context.Context) error {
+	if err := o.cluster.InstallChart(ctx, issuer); err != nil {
+		return err
+	}
+	if err := o.startManager(ctx); err != nil {
+		return err
+	}
+	manifest, err := fixedManifest("")
+	if err != nil {
+		return err
+	}
+	if err := o.cluster.Apply(ctx, manifest); err != nil {
+		return err
+	}
+	if _, err := o.cluster.Kubectl(ctx, "wait", "signingkeys", "--all", "--namespace="+stage.SystemNamespace,
+		"--for=condition=Ready", "--timeout=60s"); err != nil {
+		return err
+	}
+	o.stopManager()
+	began := time.Now()
+	if err := o.createPolicies(ctx); err != nil {
+		return err
+	}
+	o.log("created %d policies in %s", o.policies, time.Since(began).Round(time.Second))
+	return nil
+}
+
+func (o *onCluster) startManager(ctx context.Context) error {
+	kubeconfig, err := o.cluster.KubeconfigOf(ctx, stage.SystemNamespace, "tokenwright-manager")
+	if err != nil {
+		return err
+	}
+	o.manager, err = start(o.dir, "manager", anyCore, []string{"KUBECONFIG=" + kubeconfig}, binary("tokenwright"), "manager",
+		"--namespace="+stage.SystemNamespace, "--ca-namespace="+stage.CANamespace,
+		"--metrics-listen=127.0.0.1:0", "--health-listen=127.0.0.1:0")
+	return err
+}
+
+// createPolicies creates the namespaces and policies with many writers, as fast as the API server takes them.
+func (o *onCluster) createPolicies(ctx context.Context) error {
+	config := rest.CopyConfig(o.cluster.Plane.Config)
+	config.QPS = -1
+	c, err := client.New(config, client.Options{Scheme: controlplane.Scheme()})
+	if err != nil {
+		return err
+	}
+	namespaces := map[string]bool{}
+	for i := range o.policies {
+		if tenants, _ := estate.Policy(i); tenants != nil {
+			namespaces[tenants.Namespace] = true
+		}
+	}
+	var objects []client.Object
+	for name := range namespaces {
+		objects = append(objects, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	}
+	if err := createAll(ctx, c, len(objects), func(i int) client.Object { return objects[i] }); err != nil {
+		return err
+	}
+	return createAll(ctx, c, o.policies-fixedPolicies, func(i int) client.Object {
+		tenants, platforms := estate.Policy(i)
+		if tenants == nil {
+			return platforms
+		}
+		return tenants
+	})
+}
+
+// writers is how many requests are under way at once.
+const writers = 16
+
+func createAll(ctx context.Context, c client.Client, n int, object func(i int) client.Object) error {
+	var (
+		all      sync.WaitGroup
+		next     atomic.Int64
+		mu       sync.Mutex
+		failures []error
+	)
+	for range writers {
+		all.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				if err := c.Create(ctx, object(i)); err != nil {
+					mu.Lock()
+					failures = append(failures, err)
+					mu.Unlock()
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	return errors.Join(failures...)
+}
+
+// ready starts the server with the rights of its ServiceAccount.
+func (o *onCluster) ready(ctx context.Context, report func(Case)) error {
+	kubeconfig, err := o.cluster.KubeconfigOf(ctx, stage.SystemNamespace, "tokenwright-server")
+	if err != nil {
+		return err
+	}
+	o.server, err = startServer(ctx, o.dir, "server", anyCore, []string{"KUBECONFIG=" + kubeconfig},
+		"--namespace="+stage.SystemNamespace, "--pod-name=bench")
+	if err != nil {
+		return err
+	}
+	resident, peak := o.server.memory()
+	report(atMost(fmt.Sprintf("ready after start with %d policies", o.policies), o.server.ready.Seconds(), 20, "s", ""))
+	report(atMost("resident memory then", resident, 400, "MiB", fmt.Sprintf("%.0f at its most", peak)))
+	return nil
+}

@@ -1,0 +1,44 @@
+package review
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tokenwright/tokenwright/tokenserver/caller"
+)
+
+// Caller is who the name and the groups are, with the groups that everybody of its kind has, as for kubectl's --as. It
+// fails for a caller who cannot exist: of the names that start with "system:" only those that Kubernetes gives do.
+func Caller(user string, groups []string, extra map[string][]string) (caller.Caller, error) {
+	c := caller.Caller{Username: user, Groups: []string{caller.GroupAuthenticated}, Extra: extra, Method: caller.MethodPassword}
+	namespace, _ := c.ServiceAccount()
+	switch {
+	case user == "":
+		return caller.Caller{}, fmt.Errorf("the name of a user must not be empty; that of somebody who proves none is %s", caller.AnonymousUser)
+	case user == caller.AnonymousUser:
+		if len(extra) > 0 {
+			return caller.Caller{}, fmt.Errorf("nothing more is known of %s: it has no extra", user)
+		}
+		c = caller.Anonymous()
+	case namespace != "":
+		c.Groups, c.Method = caller.ServiceAccountGroups(namespace), caller.MethodServiceAccount
+	case strings.HasPrefix(user, caller.ReservedPrefix):
+		return caller.Caller{}, fmt.Errorf("no user can have the name %q: of those with %s there are only %s and %s",
+			user, caller.ReservedPrefix, caller.AnonymousUser, caller.ServiceAccountUser("<namespace>", "<name>"))
+	}
+	for _, g := range groups {
+		switch {
+		case g == "":
+			return caller.Caller{}, fmt.Errorf("the name of a group must not be empty")
+		case slices.Contains(c.Groups, g):
+		case c.Method != caller.MethodPassword:
+			return caller.Caller{}, fmt.Errorf("%s is in no group but %s", user, strings.Join(c.Groups, ", "))
+		case strings.HasPrefix(g, caller.ReservedPrefix):
+			return caller.Caller{}, fmt.Errorf("the user %q cannot be in the group %q: of those with %s it is in %s only", user, g, caller.ReservedPrefix, caller.GroupAuthenticated)
+		default:
+			c.Groups = append(c.Groups, g)
+		}
+	}
+	return c, nil
+}

@@ -1,0 +1,110 @@
+package review
+
+import (
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
+)
+
+// Overlay is what there is after the manifests were applied to the objects: those of the same name are replaced, others
+// stay. Of what an API server knows of an object that was there, its age stays.
+func Overlay(before, manifests Objects) Objects {
+	after := Objects{
+		AccessPolicies:        overlaid(before.AccessPolicies, manifests.AccessPolicies),
+		ClusterAccessPolicies: overlaid(before.ClusterAccessPolicies, manifests.ClusterAccessPolicies),
+		SigningKeys:           overlaid(before.SigningKeys, withAge(manifests.SigningKeys, before.SigningKeys)),
+		Namespaces:            maps.Clone(before.Namespaces),
+	}
+	if after.Namespaces == nil {
+		after.Namespaces = map[string]map[string]string{}
+	}
+	maps.Copy(after.Namespaces, manifests.Namespaces)
+	return after
+}
+
+// Pruned is what there is if the policies of the manifests are all that there are. SigningKeys and Namespaces that they do
+// not have stay: nobody deletes those by the way.
+func Pruned(before, manifests Objects) Objects {
+	after := Overlay(before, manifests)
+	after.AccessPolicies, after.ClusterAccessPolicies = manifests.AccessPolicies, manifests.ClusterAccessPolicies
+	return after
+}
+
+type nameKey struct{ namespace, name string }
+
+func keyOf(o metav1.Object) nameKey { return nameKey{o.GetNamespace(), o.GetName()} }
+
+func overlaid[O metav1.Object](before, over []O) []O {
+	replaced := make(map[nameKey]bool, len(over))
+	for _, o := range over {
+		replaced[keyOf(o)] = true
+	}
+	kept := slices.DeleteFunc(slices.Clone(before), func(o O) bool { return replaced[keyOf(o)] })
+	return append(kept, over...)
+}
+
+// withAge gives SigningKeys the age of those that they replace: of two that claim an audience the older has it. Those that
+// are new are the youngest.
+func withAge(keys, before []*v1alpha1.SigningKey) []*v1alpha1.SigningKey {
+	ages := map[nameKey]metav1.Time{}
+	var youngest metav1.Time
+	for _, k := range before {
+		ages[keyOf(k)] = k.CreationTimestamp
+		if youngest.Before(&k.CreationTimestamp) {
+			youngest = k.CreationTimestamp
+		}
+	}
+	aged := make([]*v1alpha1.SigningKey, 0, len(keys))
+	for _, k := range keys {
+		k = k.DeepCopy()
+		age, known := ages[keyOf(k)]
+		if !known {
+			age = metav1.NewTime(youngest.Add(1))
+		}
+		k.CreationTimestamp = age
+		aged = append(aged, k)
+	}
+	return aged
+}
+
+// differing returns the policies that the two have not, or not the same; both versions of what changed. If audiences
+// differ, or whom they admit, all policies of namespaces count, as any of them may be affected.
+func differing(before, after *World) []*policy.Policy {
+	all := !equality.Semantic.DeepEqual(before.reach(), after.reach())
+	var found []*policy.Policy
+	add := func(from, other *World) {
+		for _, p := range from.policies {
+			ref := p.Ref()
+			o, there := other.objects[ref]
+			if !there || !equality.Semantic.DeepEqual(o.spec, from.objects[ref].spec) || all && ref.Kind == policy.KindAccessPolicy {
+				found = append(found, p)
+			}
+		}
+	}
+	add(before, after)
+	add(after, before)
+	return found
+}
+
+// reach says which namespace each audience admits.
+func (w *World) reach() map[string][]string {
+	namespaces := map[string]bool{}
+	for ref := range w.objects {
+		namespaces[ref.Namespace] = true
+	}
+	reach := map[string][]string{}
+	for audience := range w.audiences {
+		reach[audience] = []string{}
+		for _, n := range slices.Sorted(maps.Keys(namespaces)) {
+			if w.admits(audience)(n) {
+				reach[audience] = append(reach[audience], n)
+			}
+		}
+	}
+	return reach
+}
