@@ -32,8 +32,8 @@ type options struct {
 func main() {
 	var o options
 	flag.StringVar(&o.only, "only", "", "cluster, throughput or rotation; empty: all")
-	flag.IntVar(&o.rounds, "rounds", 15, "rounds in which two servers are asked in turn")
-	flag.DurationVar(&o.each, "each", time.Second, "how long one server is asked in a round")
+	flag.IntVar(&o.rounds, "rounds", 40, "rounds in which two servers are asked in turn")
+	flag.DurationVar(&o.each, "each", 400*time.Millisecond, "how long one server is asked in a round")
 	flag.IntVar(&o.policies, "policies", manyPolicies, "policies on the API server")
 	flag.IntVar(&o.changes, "changes", 200, "policies that are created and deleted to measure when they take effect")
 	flag.StringVar(&o.out, "out", filepath.Join(controlplane.Root(), "bin", "bench.json"), "file for the report")
@@ -101,7 +101,7 @@ func (o options) rotation(ctx context.Context, dir string, add func(Case)) error
 	if err != nil {
 		return err
 	}
-	r := &rotation{dir: dir, core: core, rotations: 3}
+	r := &rotation{dir: dir, core: core, rotations: 2}
 	return r.run(ctx, add)
 }
 

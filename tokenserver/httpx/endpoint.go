@@ -42,8 +42,11 @@ var (
 
 // ServeHTTP implements http.Handler.
 func (p *Endpoint) ServeHTTP(writer http.ResponseWriter, r *http.Request) {
-	x := newExchange(r, p.Now())
-	w := &responseWriter{ResponseWriter: writer}
+	both := struct { // one allocation for the two
+		Exchange
+		responseWriter
+	}{newExchange(r, p.Now()), responseWriter{ResponseWriter: writer}}
+	x, w := &both.Exchange, &both.responseWriter
 	header := w.Header()
 	header["X-Request-Id"] = []string{x.ID}
 	header["X-Content-Type-Options"], header["Content-Security-Policy"] = noSniff, noContent

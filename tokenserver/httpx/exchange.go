@@ -21,10 +21,10 @@ type Exchange struct {
 	Grant string
 }
 
-func newExchange(r *http.Request, now time.Time) *Exchange {
+func newExchange(r *http.Request, now time.Time) Exchange {
 	var id [16]byte
 	rand.Read(id[:]) // never fails: crypto/rand ends the process instead
-	return &Exchange{ID: hex.EncodeToString(id[:]), Source: sourceOf(r.RemoteAddr), Start: now, Grant: "none"}
+	return Exchange{ID: hex.EncodeToString(id[:]), Source: sourceOf(r.RemoteAddr), Start: now, Grant: "none"}
 }
 
 // sourceOf reads the address of a connection. An IPv4 address in IPv6 form is the IPv4 address: a policy's range must

@@ -35,6 +35,11 @@ type Metrics struct {
 	expressions     *prometheus.CounterVec
 	auditFailures   prometheus.Counter
 	auditDropped    prometheus.Counter
+
+	knownRequests        known[requestLabels, prometheus.Counter]
+	knownLatencies       known[string, prometheus.Observer]
+	knownTokens          known[pair, prometheus.Counter]
+	knownAuthentications known[pair, prometheus.Counter]
 }
 
 // State is what the gauges read, at the time of a scrape.
@@ -101,27 +106,32 @@ func counter(name, help string) prometheus.Counter {
 
 // Request counts one request that has been answered.
 func (m *Metrics) Request(endpoint, grant string, status int, took time.Duration) {
-	m.requests.WithLabelValues(endpoint, grant, statusText(status)).Inc()
-	m.latency.WithLabelValues(endpoint).Observe(took.Seconds())
+	m.knownRequests.get(requestLabels{endpoint, grant, status}, func() prometheus.Counter {
+		return m.requests.WithLabelValues(endpoint, grant, strconv.Itoa(status))
+	}).Inc()
+	m.knownLatencies.get(endpoint, func() prometheus.Observer { return m.latency.WithLabelValues(endpoint) }).Observe(took.Seconds())
 }
 
-// statusText spares the common case an allocation.
-func statusText(status int) string {
-	if status == 200 {
-		return "200"
-	}
-	return strconv.Itoa(status)
+type requestLabels struct {
+	endpoint, grant string
+	status          int
 }
+
+type pair struct{ first, second string }
 
 // Panic counts a request whose handler panicked.
 func (m *Metrics) Panic(endpoint string) { m.panics.WithLabelValues(endpoint).Inc() }
 
 // Token counts a token that was sent. The audience is one that a SigningKey holds.
-func (m *Metrics) Token(grant, audience string) { m.tokens.WithLabelValues(grant, audience).Inc() }
+func (m *Metrics) Token(grant, audience string) {
+	m.knownTokens.get(pair{grant, audience}, func() prometheus.Counter { return m.tokens.WithLabelValues(grant, audience) }).Inc()
+}
 
 // Authentication counts an attempt to prove who asks. The method of a failed attempt is not known.
 func (m *Metrics) Authentication(method, result string) {
-	m.authentications.WithLabelValues(method, result).Inc()
+	m.knownAuthentications.get(pair{method, result}, func() prometheus.Counter {
+		return m.authentications.WithLabelValues(method, result)
+	}).Inc()
 }
 
 // ExpressionFailures counts evaluations of policies' expressions that gave no answer.
