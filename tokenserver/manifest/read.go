@@ -93,19 +93,21 @@ func (r *reader) document(d *document) {
 	}
 }
 
-// root reads one document, if it is an object of a kind that is known or a list of such objects.
+// root reads one document, if it is an object of a kind that is known or a list of such objects. Of what kind it is the
+// value says, and the nodes only where there is none: libraries do not agree on keys that are given twice, on merges and
+// on tags, and what kubectl would apply must not be passed over.
 func (r *reader) root(root *root, at Source) {
-	o := &object{source: at, node: root.node, typ: typeOf(root.node)}
-	if !r.wanted(o) {
-		return
-	}
+	o := &object{source: at, node: root.node}
 	value, err := root.value()
 	if err != nil {
-		r.report(o, finding{message: err.message})
+		if o.typ = typeOf(root.node); r.wanted(o) {
+			r.report(o, finding{message: err.message})
+		}
 		return
 	}
-	o.value = value
-	r.take(o)
+	if o.value, o.typ = value, typeIn(value); r.wanted(o) {
+		r.take(o)
+	}
 }
 
 // object is an object, or a list of objects, that is being read.
