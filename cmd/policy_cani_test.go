@@ -198,6 +198,7 @@ func TestPolicyCanIMistakes(t *testing.T) {
 		"a pattern":                       {[]string{"pull", "repository", "a/**", "--as", "a"}, "nothing of type repository can have the name \"a/**\""},
 		"the wrong order":                 {[]string{"repository", "a/b", "pull", "--as", "a"}, "a resource of type a/b is a protected resource: its namespace must be given; the order is ACTIONS TYPE NAME: a/b repository"},
 		"a namespace of a repository":     {[]string{"pull", "repository", "a/b", "--as", "a", "-n", "a"}, "a namespace is for protected resources: what is of type repository has none"},
+		"two actions with white space":    {[]string{"pull, push", "repository", "a/b", "--as", "a"}, "the action \" push\" must be \"*\", or begin with a letter or digit and hold only letters, digits and \"._:/-\""},
 		"all actions of an album":         {[]string{"*", "album", "a", "--as", "a", "-n", "x"}, "actions must be given, and \"*\" stands for all of them only for repositories and the catalog of a registry"},
 	}
 	for name, tc := range cases {

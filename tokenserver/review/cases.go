@@ -162,21 +162,3 @@ func (c Case) Question(now time.Time) (policy.Request, error) {
 	req.Resource = policy.Resource{Type: typ, Namespace: c.Namespace, Name: name}
 	return req, Askable(req)
 }
-
-// Askable says what is wrong with a request that can have no answer but no.
-func Askable(req policy.Request) error {
-	r := req.Resource
-	switch ours := slices.Contains([]string{v1alpha1.TypeRepository, v1alpha1.TypeRegistry, v1alpha1.TypeNATS, v1alpha1.TypeOAuth}, r.Type); {
-	case r.Type == "":
-		return errors.New("the type of the resource must not be empty")
-	case !r.Nameable():
-		return fmt.Errorf("nothing of type %s can have the name %q", r.Type, r.Name)
-	case ours && r.Namespace != "":
-		return fmt.Errorf("a namespace is for protected resources: what is of type %s has none", r.Type)
-	case !ours && r.Namespace == "":
-		return fmt.Errorf("a resource of type %s is a protected resource: its namespace must be given", r.Type)
-	case len(policy.Asked(req)) == 0:
-		return errors.New(`actions must be given, and "*" stands for all of them only for repositories and the catalog of a registry`)
-	}
-	return nil
-}
