@@ -108,6 +108,14 @@ push: allowed by nothing
 hint: ClusterAccessPolicy main-only rules[0] would allow push, but its expression is not true, or gives no answer: subject.extra['ref'].exists(r, r == 'main')
 `, ""},
 		},
+		"the provider that vouches": {
+			"a Deny of all that one provider vouches for", with(byProvider), ask("pull", "repository", "public/app", "--as", "eve", "--as-provider", "partners", "--as-uid", "7"),
+			output{1, "no\npull: denied by ClusterAccessPolicy partners rules[0], although allowed by ClusterAccessPolicy everybody-pulls rules[0]\n", ""},
+		},
+		"another provider that vouches": {
+			"", with(byProvider), ask("pull", "repository", "public/app", "--as", "eve", "--as-provider", "users", "--as-uid", "7"),
+			output{0, "yes\npull: allowed by ClusterAccessPolicy everybody-pulls rules[0]\n", ""},
+		},
 		"a broken policy that may have been meant": {
 			"and not those that cannot have been", with(broken), ask("pull", "repository", "team-a/app", "--as", "bob"),
 			output{1, `no
@@ -177,6 +185,18 @@ hint: ClusterAccessPolicy broken-deny is not accepted, and denies all that it ma
 		t.Run(name, tc.run)
 	}
 }
+
+// byProvider has a policy that speaks of what only a server knows of a caller.
+var byProvider = map[string]string{"provider.yaml": `
+apiVersion: tokenwright.dev/v1alpha1
+kind: ClusterAccessPolicy
+metadata: {name: partners}
+spec:
+  effect: Deny
+  subjects: [{kind: Group, name: "system:authenticated"}]
+  rules: [{type: repository, names: ["**"], actions: ["*"]}]
+  when: {expression: "subject.provider == 'partners' && subject.uid == '7'"}
+`}
 
 // TestPolicyCanIMistakes shows that a question which cannot be asked has no answer, which is neither yes nor no.
 func TestPolicyCanIMistakes(t *testing.T) {

@@ -34,10 +34,12 @@ type Cases struct {
 type Case struct {
 	// Name tells it from others.
 	Name string `json:"name,omitempty"`
-	// As, Groups and Extra are who asks, as for kubectl's --as.
-	As     string              `json:"as"`
-	Groups []string            `json:"groups,omitempty"`
-	Extra  map[string][]string `json:"extra,omitempty"`
+	// As, UID, Provider, Groups and Extra are who asks, as for kubectl's --as.
+	As       string              `json:"as"`
+	UID      string              `json:"uid,omitempty"`
+	Provider string              `json:"provider,omitempty"`
+	Groups   []string            `json:"groups,omitempty"`
+	Extra    map[string][]string `json:"extra,omitempty"`
 	// From is the address, At the time; empty: not known, and now.
 	From string            `json:"from,omitempty"`
 	At   v1alpha1.DateTime `json:"at,omitempty"`
@@ -137,7 +139,7 @@ func strictly(text []byte, into any) error {
 
 // Question is the request of the case; now is its time if it names none.
 func (c Case) Question(now time.Time) (policy.Request, error) {
-	who, err := Caller(c.As, c.Groups, c.Extra)
+	who, err := Who{User: c.As, UID: c.UID, Provider: c.Provider, Groups: c.Groups, Extra: c.Extra}.Caller()
 	if err != nil {
 		return policy.Request{}, fmt.Errorf("as: %w", err)
 	}
