@@ -108,6 +108,14 @@ push: allowed by nothing
 hint: ClusterAccessPolicy main-only rules[0] would allow push, but its expression is not true, or gives no answer: subject.extra['ref'].exists(r, r == 'main')
 `, ""},
 		},
+		"a policy that ends too soon": {
+			"no token is as short as that", with(nil), ask("pull", "repository", "team-a/app", "--as", "alice", "--from", "10.0.0.1", "--at", "2098-12-31T23:59:01Z"),
+			output{1, "no\npull: allowed by AccessPolicy team-a/office rules[0], for less than a minute: no token is as short\n", ""},
+		},
+		"a policy that ends soon": {
+			"", with(nil), ask("pull", "repository", "team-a/app", "--as", "alice", "--from", "10.0.0.1", "--at", "2098-12-31T23:59:00Z"),
+			output{0, "yes\npull: allowed by AccessPolicy team-a/office rules[0]\na token with it ends by 2099-01-01T00:00:00Z\n", ""},
+		},
 		"the provider that vouches": {
 			"a Deny of all that one provider vouches for", with(byProvider), ask("pull", "repository", "public/app", "--as", "eve", "--as-provider", "partners", "--as-uid", "7"),
 			output{1, "no\npull: denied by ClusterAccessPolicy partners rules[0], although allowed by ClusterAccessPolicy everybody-pulls rules[0]\n", ""},

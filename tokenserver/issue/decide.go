@@ -52,7 +52,7 @@ func (i *Issuer) decide(request *Request) verdict {
 			Budget: budget,
 		}
 		decision := i.ask(request.Policies, ask)
-		if actions, notAfter := lasting(request.Policies, ask, decision); len(actions) > 0 {
+		if actions, notAfter := request.Policies.Lasting(ask, decision, MinLifetime); len(actions) > 0 {
 			v.add(s, actions, notAfter)
 		}
 		v.why = append(v.why, explain(s, decision)...)
@@ -71,30 +71,6 @@ func (i *Issuer) ask(policies *policy.Index, ask policy.Request) policy.Decision
 		return policies.Explain(ask)
 	}
 	return policies.Decide(ask)
-}
-
-// lasting returns the actions that are granted for at least MinLifetime. A token cannot be shorter than that, and must
-// not outlive what it grants; so what ends sooner is left out, action by action, and does not take the rest with it.
-func lasting(policies *policy.Index, ask policy.Request, decision policy.Decision) (actions []string, notAfter time.Time) {
-	if lasts(decision, ask.Time) {
-		return decision.Granted, decision.NotAfter
-	}
-	for _, action := range decision.Granted {
-		ask.Actions = []string{action}
-		one := policies.Decide(ask)
-		if len(one.Granted) != 1 || !lasts(one, ask.Time) {
-			continue
-		}
-		actions = append(actions, one.Granted[0])
-		if !one.NotAfter.IsZero() && (notAfter.IsZero() || one.NotAfter.Before(notAfter)) {
-			notAfter = one.NotAfter
-		}
-	}
-	return actions, notAfter
-}
-
-func lasts(decision policy.Decision, now time.Time) bool {
-	return decision.NotAfter.IsZero() || !decision.NotAfter.Before(now.Add(MinLifetime))
 }
 
 func explain(s scope.Scope, decision policy.Decision) []audit.Why {
