@@ -151,7 +151,7 @@ func (i *Issuer) mint(request *Request, verdict verdict, lifetime time.Duration)
 	minted := Token{Text: text, Granted: verdict.granted, IssuedAt: issued, ExpiresIn: expires.Sub(issued)}
 	record := request.Record(audit.Issued)
 	record.TokenID, record.KeyID, record.Expires = id, request.Audience.Signer.KeyID(), expires.UTC()
-	record.Granted, record.Why, record.Failed = texts(verdict.granted), verdict.why, verdict.failed
+	record.Granted, record.Why, record.WhyOmitted, record.Failed = texts(verdict.granted), verdict.why, verdict.omitted, verdict.failed
 	return minted, record, nil
 }
 

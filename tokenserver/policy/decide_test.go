@@ -332,4 +332,8 @@ func TestExplain(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	want.Why, want.Omitted = append(want.Why[:2:2], want.Why[3:5]...), 2
+	if diff := cmp.Diff(want, index(policies).ExplainBriefly(request(), 2)); diff != "" {
+		t.Errorf("two reasons for each action (-want +got):\n%s", diff)
+	}
 }
