@@ -52,6 +52,11 @@ func asKubectl(t *testing.T, plane *controlplane.Plane) {
 		"a kind with a tag of one's own":      {"", strings.Replace(space, "Namespace", "!a Namespace", 1), false},
 		"a kind that escapes hide":            {"", strings.Replace(space, "kind", `"\x6bind"`, 1), false},
 		"a key that is an alias":              {"", "metadata: {name: a, labels: {a: &k kind}}\n*k : Namespace\napiVersion: v1\n", false},
+		"a document in a comment, CR":         {"to YAML the comment ends there", "# a" + "\r" + strings.ReplaceAll(space, "\n", "\r"), false},
+		"a document in a comment, NEL":        {"", "# a\n---\n# b\u0085" + strings.ReplaceAll(space, "\n", "\u0085"), false},
+		"a document in a comment, LS":         {"", "# a\u2028" + strings.ReplaceAll(space, "\n", "\u2028"), false},
+		"a comment on the line of a mark, PS": {"kubectl passes over it, or does not at the start", "--- # a\u2029" + strings.ReplaceAll(other, "\n", "\u2029"), true},
+		"a comment that only seems to end":    {"", "# a\u2028# b\r# c\n---\n" + space, false},
 		"a zero byte":                         {"", space + "# \x00\n", false},
 	}
 	kubectl := newKubectl(t, plane)

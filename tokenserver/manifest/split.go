@@ -59,8 +59,12 @@ func split(name string, text []byte) []*document {
 	return documents
 }
 
-// says tells whether there is anything but white space and a comment in the line.
+// breaks end a line for YAML, and a comment with it, beside the line feed.
+const breaks = "\r\u0085\u2028\u2029"
+
+// says tells whether there is anything but white space and a comment in the line. What looks like a comment may hold a
+// whole document behind a line end that no editor shows.
 func says(line []byte) bool {
 	line = bytes.TrimSpace(line)
-	return len(line) > 0 && line[0] != '#'
+	return len(line) > 0 && (line[0] != '#' || bytes.ContainsAny(line, breaks))
 }
