@@ -25,9 +25,6 @@ var errTooLarge = fmt.Errorf("must be at most %d MiB", maxFileSize>>20)
 // extensions are those of manifests, as kubectl has them.
 var extensions = []string{".json", ".yaml", ".yml"}
 
-// kustomizations say how kustomize puts manifests together, and are none themselves.
-var kustomizations = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
-
 // file is one file to read.
 type file struct {
 	// path is empty for the standard input.
@@ -94,22 +91,23 @@ func (f *finder) folder(path string) error {
 	f.known[real] = true
 	var failed []error
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") {
-			continue
-		}
 		failed = append(failed, f.entry(filepath.Join(path, entry.Name())))
 	}
 	return errors.Join(failed...)
 }
 
+// entry takes what kubectl would take. So files are read that are hidden or called kustomization.yaml: what they hold would
+// be applied. Folders that are hidden are no manifests', but those of tools and of volumes.
 func (f *finder) entry(path string) error {
-	manifest := slices.Contains(extensions, filepath.Ext(path)) && !slices.Contains(kustomizations, filepath.Base(path))
+	manifest, hidden := slices.Contains(extensions, filepath.Ext(path)), strings.HasPrefix(filepath.Base(path), ".")
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !manifest:
-		return nil // a link to nowhere
+	case errors.Is(err, fs.ErrNotExist) && (!manifest || hidden):
+		return nil // a link to nowhere, such as the lock of an editor
 	case err != nil:
 		return err
+	case info.IsDir() && hidden:
+		return nil
 	case info.IsDir():
 		return f.folder(path)
 	case manifest && info.Mode().IsRegular():

@@ -33,7 +33,7 @@ type Problem struct {
 }
 
 // Read reads files, folders and, for the path "-", Options.Stdin. Of a folder it reads all *.yaml, *.yml and *.json with
-// what lies below, but nothing hidden and no kustomization.yaml; each file once, in the order of the paths.
+// what lies below, but in no hidden folders; each file once, in the order of the paths.
 //
 // The Set holds all that is right, whatever else is wrong; of two objects of one kind and name, the first. The error says
 // which paths cannot be read; what the others gave is in the Set all the same.
