@@ -112,6 +112,9 @@ func (c *console) why(req policy.Request, a review.Answer) {
 			c.line("%s: denied by %s, although allowed by %s", action, someRules(denies), someRules(allows))
 		case len(denies) > 0:
 			c.line("%s: denied by %s, and allowed by nothing", action, someRules(denies))
+		case len(allows) > 0:
+			// token.MinLifetime
+			c.line("%s: allowed by %s, for less than a minute: no token is as short", action, someRules(allows))
 		default:
 			c.line("%s: allowed by nothing", action)
 		}

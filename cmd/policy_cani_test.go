@@ -108,6 +108,22 @@ push: allowed by nothing
 hint: ClusterAccessPolicy main-only rules[0] would allow push, but its expression is not true, or gives no answer: subject.extra['ref'].exists(r, r == 'main')
 `, ""},
 		},
+		"a policy that ends too soon": {
+			"no token is as short as that", with(nil), ask("pull", "repository", "team-a/app", "--as", "alice", "--from", "10.0.0.1", "--at", "2098-12-31T23:59:01Z"),
+			output{1, "no\npull: allowed by AccessPolicy team-a/office rules[0], for less than a minute: no token is as short\n", ""},
+		},
+		"a policy that ends soon": {
+			"", with(nil), ask("pull", "repository", "team-a/app", "--as", "alice", "--from", "10.0.0.1", "--at", "2098-12-31T23:59:00Z"),
+			output{0, "yes\npull: allowed by AccessPolicy team-a/office rules[0]\na token with it ends by 2099-01-01T00:00:00Z\n", ""},
+		},
+		"the provider that vouches": {
+			"a Deny of all that one provider vouches for", with(byProvider), ask("pull", "repository", "public/app", "--as", "eve", "--as-provider", "partners", "--as-uid", "7"),
+			output{1, "no\npull: denied by ClusterAccessPolicy partners rules[0], although allowed by ClusterAccessPolicy everybody-pulls rules[0]\n", ""},
+		},
+		"another provider that vouches": {
+			"", with(byProvider), ask("pull", "repository", "public/app", "--as", "eve", "--as-provider", "users", "--as-uid", "7"),
+			output{0, "yes\npull: allowed by ClusterAccessPolicy everybody-pulls rules[0]\n", ""},
+		},
 		"a broken policy that may have been meant": {
 			"and not those that cannot have been", with(broken), ask("pull", "repository", "team-a/app", "--as", "bob"),
 			output{1, `no
@@ -178,6 +194,18 @@ hint: ClusterAccessPolicy broken-deny is not accepted, and denies all that it ma
 	}
 }
 
+// byProvider has a policy that speaks of what only a server knows of a caller.
+var byProvider = map[string]string{"provider.yaml": `
+apiVersion: tokenwright.dev/v1alpha1
+kind: ClusterAccessPolicy
+metadata: {name: partners}
+spec:
+  effect: Deny
+  subjects: [{kind: Group, name: "system:authenticated"}]
+  rules: [{type: repository, names: ["**"], actions: ["*"]}]
+  when: {expression: "subject.provider == 'partners' && subject.uid == '7'"}
+`}
+
 // TestPolicyCanIMistakes shows that a question which cannot be asked has no answer, which is neither yes nor no.
 func TestPolicyCanIMistakes(t *testing.T) {
 	cases := map[string]struct {
@@ -198,6 +226,7 @@ func TestPolicyCanIMistakes(t *testing.T) {
 		"a pattern":                       {[]string{"pull", "repository", "a/**", "--as", "a"}, "nothing of type repository can have the name \"a/**\""},
 		"the wrong order":                 {[]string{"repository", "a/b", "pull", "--as", "a"}, "a resource of type a/b is a protected resource: its namespace must be given; the order is ACTIONS TYPE NAME: a/b repository"},
 		"a namespace of a repository":     {[]string{"pull", "repository", "a/b", "--as", "a", "-n", "a"}, "a namespace is for protected resources: what is of type repository has none"},
+		"two actions with white space":    {[]string{"pull, push", "repository", "a/b", "--as", "a"}, "the action \" push\" must be \"*\", or begin with a letter or digit and hold only letters, digits and \"._:/-\""},
 		"all actions of an album":         {[]string{"*", "album", "a", "--as", "a", "-n", "x"}, "actions must be given, and \"*\" stands for all of them only for repositories and the catalog of a registry"},
 	}
 	for name, tc := range cases {

@@ -58,15 +58,16 @@ func swapped(actions, typ string) string {
 
 // callerFlags say who asks. They are not kubectl's: nobody is impersonated.
 type callerFlags struct {
-	as     string
-	groups []string
-	extra  []string
+	as, uid, provider string
+	groups, extra     []string
 }
 
 func (f *callerFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.as, "as", "", "the caller who is asked about, such as alice, system:serviceaccount:team-a:ci or system:anonymous; nobody is impersonated")
 	flags.StringArrayVar(&f.groups, "as-group", nil, "group of the caller; can be given several times. Groups that everybody is in need not be given")
+	flags.StringVar(&f.uid, "as-uid", "", "uid of the caller: subject.uid of expressions")
+	flags.StringVar(&f.provider, "as-provider", "", "IdentityProvider that vouches for the caller: subject.provider of expressions")
 	flags.StringArrayVar(&f.extra, "as-extra", nil, "further fact about the caller, as key=value; can be given several times, also with one key")
 }
 
@@ -85,7 +86,7 @@ func (f *callerFlags) set(req *policy.Request) error {
 		}
 		extra[key] = append(extra[key], value)
 	}
-	who, err := review.Caller(f.as, f.groups, extra)
+	who, err := review.Who{User: f.as, UID: f.uid, Provider: f.provider, Groups: f.groups, Extra: extra}.Caller()
 	if err != nil {
 		return fmt.Errorf("--as: %w", err)
 	}

@@ -48,7 +48,7 @@ func newServerCommand() *cobra.Command {
 	flags.StringVar(&f.TLSKeyFile, "tls-key-file", "", "private key of the certificate, in PEM")
 	flags.StringVar(&f.PathPrefix, "path-prefix", "", "path before /token and /.well-known, which then work with and without it")
 	flags.StringVar(&f.AuditFile, "audit-file", audit.Stdout, "file that a JSON line is appended to for every token; - for the standard output")
-	flags.BoolVar(&f.AuditExplain, "audit-explain", false, "name in the audit record the policies behind each grant; costs a second decision")
+	flags.BoolVar(&f.AuditExplain, "audit-explain", false, "name in the audit record the policies behind each grant; costs time for each rule that matches")
 	flags.DurationVar(&f.JWKSMaxAge, "jwks-max-age", 5*time.Minute,
 		"how long verifiers may cache the JWKS; the manager's flag must be the same")
 	flags.DurationVar(&f.MaxStaleness, "max-staleness", tokenserver.DefaultMaxStaleness,

@@ -3,13 +3,13 @@ package controllers
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -41,11 +41,11 @@ type claimConflictReconciler struct {
 	compiled map[string]compiledPolicy
 }
 
-// compiledPolicy is a compiled policy, and what it was made from.
+// compiledPolicy is a compiled policy, and what it was made from. Generations do not tell: after a restore of etcd the same
+// number can stand for another spec.
 type compiledPolicy struct {
-	uid        types.UID
-	generation int64
-	policy     *policy.Policy
+	spec   v1alpha1.ClusterAccessPolicySpec
+	policy *policy.Policy
 }
 
 // addClaimConflict adds the controller to the manager.
@@ -104,9 +104,9 @@ func (r *claimConflictReconciler) compile(objects []v1alpha1.ClusterAccessPolicy
 	for i := range objects {
 		object := &objects[i]
 		c, known := r.compiled[object.Name]
-		if !known || c.uid != object.UID || c.generation != object.Generation {
+		if !known || !reflect.DeepEqual(c.spec, object.Spec) {
 			p, _ := policy.CompileClusterAccessPolicy(object)
-			c = compiledPolicy{uid: object.UID, generation: object.Generation, policy: p}
+			c = compiledPolicy{spec: object.Spec, policy: p}
 		}
 		compiled[object.Name] = c
 		policies = append(policies, c.policy)

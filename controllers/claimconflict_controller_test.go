@@ -163,6 +163,8 @@ func TestOnlyPoliciesWithClaimsAreLookedAt(t *testing.T) {
 	stale.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionWarning, Status: "True"}}
 	changed := claims.DeepCopy()
 	changed.Generation++
+	restored := claims.DeepCopy()
+	restored.Spec.Claims[0].Value.Raw = []byte("2")
 	labelled := claims.DeepCopy()
 	labelled.Labels = map[string]string{"a": "b"}
 	reported := claims.DeepCopy()
@@ -175,6 +177,7 @@ func TestOnlyPoliciesWithClaimsAreLookedAt(t *testing.T) {
 		"a policy without claims that is gone": {passes.Delete(event.DeleteEvent{Object: plain}), false},
 		"a policy with claims that is gone":    {passes.Delete(event.DeleteEvent{Object: claims}), true},
 		"another spec":                         {passes.Update(event.UpdateEvent{ObjectOld: claims, ObjectNew: changed}), true},
+		"another spec of the same generation":  {passes.Update(event.UpdateEvent{ObjectOld: claims, ObjectNew: restored}), true},
 		"a label":                              {passes.Update(event.UpdateEvent{ObjectOld: claims, ObjectNew: labelled}), false},
 		"the rest of the status":               {passes.Update(event.UpdateEvent{ObjectOld: claims, ObjectNew: reported}), false},
 		"a warning that was taken away":        {passes.Update(event.UpdateEvent{ObjectOld: stale, ObjectNew: plain}), true},
@@ -183,6 +186,20 @@ func TestOnlyPoliciesWithClaimsAreLookedAt(t *testing.T) {
 		if c.got != c.want {
 			t.Errorf("%s: got %v, want %v", name, c.got, c.want)
 		}
+	}
+}
+
+// TestARestoredPolicyIsCompiledAnew shows that a warning depends on what the policies are: after a restore of etcd another
+// spec can have the generation, and the UID, of the one that was compiled before.
+func TestARestoredPolicyIsCompiledAnew(t *testing.T) {
+	a, b := *claimPolicy("a", "1"), *claimPolicy("b", "2")
+	r := &claimConflictReconciler{}
+	if got := policy.ClaimConflicts(r.compile([]v1alpha1.ClusterAccessPolicy{a, b})); len(got) != 2 {
+		t.Fatalf("got %v, want a conflict of two", got)
+	}
+	restored := *claimPolicy("b", "1")
+	if got := policy.ClaimConflicts(r.compile([]v1alpha1.ClusterAccessPolicy{a, restored})); len(got) != 0 {
+		t.Errorf("got %v of policies that agree", got)
 	}
 }
 

@@ -71,17 +71,18 @@ func claimsChanged() predicate.Predicate {
 			if !concerned(e.ObjectOld) && !concerned(e.ObjectNew) {
 				return false
 			}
-			return specChanged().Update(e) || !reflect.DeepEqual(claimWarningOf(e.ObjectOld), claimWarningOf(e.ObjectNew))
+			return specChanged().Update(e) || !reflect.DeepEqual(whatCounts(e.ObjectOld), whatCounts(e.ObjectNew))
 		},
 	}
 }
 
-func claimWarningOf(object client.Object) []metav1.Condition {
+// whatCounts is the spec, as the same generation can stand for another one after a restore of etcd, and the warning.
+func whatCounts(object client.Object) any {
 	p, ok := object.(*v1alpha1.ClusterAccessPolicy)
 	if !ok {
 		return nil
 	}
-	return onlyWarning(p.Status.Conditions)
+	return [2]any{p.Spec, onlyWarning(p.Status.Conditions)}
 }
 
 // after asks for one look at all objects some time after an event, so that many events make few looks.

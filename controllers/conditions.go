@@ -126,6 +126,8 @@ func (w statusWriter) apply(ctx context.Context, previous, next any, configurati
 		return ctrl.Result{RequeueAfter: firstRetry}, nil
 	case client.IgnoreNotFound(err) != nil:
 		return ctrl.Result{}, fmt.Errorf("apply status: %w", err)
+	case err != nil:
+		return ctrl.Result{}, nil // it is gone
 	}
-	return ctrl.Result{}, nil
+	return w.takeAway(ctx, configuration, ended(previous, next))
 }

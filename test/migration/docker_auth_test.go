@@ -151,7 +151,7 @@ func TestPoliciesDecideAsTheOrderedList(t *testing.T) {
 					if user == "" {
 						user = "system:anonymous"
 					}
-					who, err := review.Caller(user, nil, nil)
+					who, err := review.Who{User: user}.Caller()
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -23,7 +23,11 @@ func (r *Record) appendLine(dst []byte) []byte {
 	dst = appendGiven(dst, `,"audience":`, r.Audience)
 	dst = quote.AppendList(append(dst, `,"requested":`...), r.Requested)
 	dst = quote.AppendList(append(dst, `,"granted":`...), r.Granted)
-	dst = appendFailed(appendWhy(dst, r.Why), r.Failed)
+	dst = appendWhy(dst, r.Why)
+	if r.WhyOmitted != 0 {
+		dst = strconv.AppendInt(append(dst, `,"whyOmitted":`...), int64(r.WhyOmitted), 10)
+	}
+	dst = appendFailed(dst, r.Failed)
 	dst = appendGiven(dst, `,"claimedClientID":`, r.ClientID)
 	dst = appendGiven(dst, `,"claimedAccount":`, r.Account)
 	dst = appendGiven(dst, `,"sourceIP":`, r.SourceIP)

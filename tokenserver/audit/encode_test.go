@@ -31,6 +31,8 @@ func TestNoFieldIsForgotten(t *testing.T) {
 			switch value.Interface().(type) {
 			case string:
 				value.SetString("x")
+			case int:
+				value.SetInt(7)
 			case time.Time:
 				value.Set(reflect.ValueOf(time.Unix(1_800_000_000, 123_000_000).UTC()))
 			case []string:

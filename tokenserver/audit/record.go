@@ -35,6 +35,8 @@ type Record struct {
 	Granted   []string `json:"granted"`
 	// Why names the policies behind each grant; only with --audit-explain.
 	Why []Why `json:"why,omitempty"`
+	// WhyOmitted is how many more there are than Why has room for.
+	WhyOmitted int `json:"whyOmitted,omitempty"`
 	// Failed names the first few policies whose expression gave no answer; only with --audit-explain.
 	Failed []Failed `json:"failedExpressions,omitempty"`
 	// ClientID and Account are claims of the client that nobody proved.

@@ -15,7 +15,9 @@ type verdict struct {
 	// notAfter is the earliest end of what is granted; zero if nothing ends.
 	notAfter time.Time
 	why      []audit.Why
-	failed   []audit.Failed
+	// omitted is how many reasons were left out of why.
+	omitted int
+	failed  []audit.Failed
 }
 
 func (v *verdict) expiry(latest time.Time) time.Time {
@@ -51,11 +53,11 @@ func (i *Issuer) decide(request *Request) verdict {
 			SourceIP: request.SourceIP, Time: request.Time, Admits: request.Audience.Namespaces.Admits,
 			Budget: budget,
 		}
-		decision := i.ask(request.Policies, ask)
-		if actions, notAfter := lasting(request.Policies, ask, decision); len(actions) > 0 {
+		decision := i.ask(request.Policies, ask, maxWhy-len(v.why))
+		if actions, notAfter := request.Policies.Lasting(ask, decision, MinLifetime); len(actions) > 0 {
 			v.add(s, actions, notAfter)
 		}
-		v.why = append(v.why, explain(s, decision)...)
+		v.explain(s, decision)
 	}
 	i.report(request, budget)
 	if i.Explain {
@@ -64,46 +66,31 @@ func (i *Issuer) decide(request *Request) verdict {
 	return v
 }
 
+// Bounds of the reasons in an audit record. How many rules match is up to tenants, and how many scopes and actions are
+// asked for up to the caller: their product would be gigabytes.
+const (
+	// maxReasons is how many rules are named for one action, and maxWhy for all.
+	maxReasons = 16
+	maxWhy     = 256
+)
+
 // ask decides once, with reasons or without: to ask again for the reasons would spend the budget twice, and past it the
-// reasons would be others.
-func (i *Issuer) ask(policies *policy.Index, ask policy.Request) policy.Decision {
+// reasons would be others. It names no rule for an action past what is left.
+func (i *Issuer) ask(policies *policy.Index, ask policy.Request, left int) policy.Decision {
 	if i.Explain {
-		return policies.Explain(ask)
+		return policies.ExplainBriefly(ask, min(maxReasons, left))
 	}
 	return policies.Decide(ask)
 }
 
-// lasting returns the actions that are granted for at least MinLifetime. A token cannot be shorter than that, and must
-// not outlive what it grants; so what ends sooner is left out, action by action, and does not take the rest with it.
-func lasting(policies *policy.Index, ask policy.Request, decision policy.Decision) (actions []string, notAfter time.Time) {
-	if lasts(decision, ask.Time) {
-		return decision.Granted, decision.NotAfter
-	}
-	for _, action := range decision.Granted {
-		ask.Actions = []string{action}
-		one := policies.Decide(ask)
-		if len(one.Granted) != 1 || !lasts(one, ask.Time) {
-			continue
-		}
-		actions = append(actions, one.Granted[0])
-		if !one.NotAfter.IsZero() && (notAfter.IsZero() || one.NotAfter.Before(notAfter)) {
-			notAfter = one.NotAfter
-		}
-	}
-	return actions, notAfter
-}
-
-func lasts(decision policy.Decision, now time.Time) bool {
-	return decision.NotAfter.IsZero() || !decision.NotAfter.Before(now.Add(MinLifetime))
-}
-
-func explain(s scope.Scope, decision policy.Decision) []audit.Why {
-	why := make([]audit.Why, 0, len(decision.Why))
-	for _, reason := range decision.Why {
-		why = append(why, audit.Why{
+// explain adds the reasons, as far as there is room.
+func (v *verdict) explain(s scope.Scope, decision policy.Decision) {
+	room := min(len(decision.Why), maxWhy-len(v.why))
+	v.omitted += decision.Omitted + len(decision.Why) - room
+	for _, reason := range decision.Why[:room] {
+		v.why = append(v.why, audit.Why{
 			Scope: s.Type + ":" + s.Name, Action: reason.Action, Effect: string(reason.Effect),
 			Policy: refText(reason.Policy), Rule: reason.Rule,
 		})
 	}
-	return why
 }

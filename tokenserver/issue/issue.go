@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// MinLifetime is the shortest token: clients of registries take less for an error (distribution's token.md).
-	MinLifetime = time.Minute
+	// MinLifetime is the shortest token.
+	MinLifetime = token.MinLifetime
 	// MaxToken is the longest token in bytes: proxies in front of registries commonly refuse headers past 8 KiB.
 	MaxToken = 7 << 10
 	// backdate is how far iat and nbf lie in the past, for verifiers whose clock is behind; zot allows no leeway.
@@ -151,7 +151,7 @@ func (i *Issuer) mint(request *Request, verdict verdict, lifetime time.Duration)
 	minted := Token{Text: text, Granted: verdict.granted, IssuedAt: issued, ExpiresIn: expires.Sub(issued)}
 	record := request.Record(audit.Issued)
 	record.TokenID, record.KeyID, record.Expires = id, request.Audience.Signer.KeyID(), expires.UTC()
-	record.Granted, record.Why, record.Failed = texts(verdict.granted), verdict.why, verdict.failed
+	record.Granted, record.Why, record.WhyOmitted, record.Failed = texts(verdict.granted), verdict.why, verdict.omitted, verdict.failed
 	return minted, record, nil
 }
 

@@ -91,6 +91,7 @@ func TestAsTheAPIServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = plane.Stop() })
+	t.Run("kubectl", func(t *testing.T) { asKubectl(t, plane) })
 	server := &apiServer{config: plane.Config}
 	for _, path := range slices.Sorted(maps.Keys(specimens)) {
 		t.Run(path, func(t *testing.T) {

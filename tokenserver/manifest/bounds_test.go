@@ -69,7 +69,12 @@ func TestFileWithoutEnd(t *testing.T) {
 
 // TestLongTexts shows that time grows with the text and not with its square: each of these takes seconds at most.
 func TestLongTexts(t *testing.T) {
+	merges := "a0: &a0 {x: y}\n"
+	for i := range 12 {
+		merges += fmt.Sprintf("a%d: &a%d\n  <<: [%s*a%d]\n", i+1, i+1, strings.Repeat(fmt.Sprintf("*a%d, ", i), 7), i)
+	}
 	cases := map[string]string{
+		"merges of merges":  strings.Repeat("---\n"+merges+"<<: *a12\n", 200),
 		"comments":          strings.Repeat("# a\n", 200_000) + "a: 1\n",
 		"empty documents":   strings.Repeat("---\n", 200_000),
 		"directives":        strings.Repeat("# a\n%Y\n", 200_000) + "x\n" + strings.Repeat("%\n", 200_000),

@@ -25,9 +25,6 @@ var errTooLarge = fmt.Errorf("must be at most %d MiB", maxFileSize>>20)
 // extensions are those of manifests, as kubectl has them.
 var extensions = []string{".json", ".yaml", ".yml"}
 
-// kustomizations say how kustomize puts manifests together, and are none themselves.
-var kustomizations = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
-
 // file is one file to read.
 type file struct {
 	// path is empty for the standard input; real is what it leads to.
@@ -100,9 +97,6 @@ func (f *finder) folder(path string) error {
 	f.folders[path], f.folders[real] = true, true
 	var failed []error
 	for _, entry := range entries {
-		if strings.HasPrefix(entry.Name(), ".") {
-			continue
-		}
 		name := filepath.Join(path, entry.Name())
 		if entry.Type().IsRegular() { // one of very many, perhaps: nothing has to be asked
 			if isManifest(name) {
@@ -115,14 +109,18 @@ func (f *finder) folder(path string) error {
 	return errors.Join(failed...)
 }
 
+// entry takes what kubectl would take. So files are read that are hidden or called kustomization.yaml: what they hold would
+// be applied. Folders that are hidden are no manifests', but those of tools and of volumes.
 func (f *finder) entry(path string) error {
-	manifest := isManifest(path)
+	manifest, hidden := isManifest(path), strings.HasPrefix(filepath.Base(path), ".")
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && !manifest:
-		return nil // a link to nowhere
+	case errors.Is(err, fs.ErrNotExist) && (!manifest || hidden):
+		return nil // a link to nowhere, such as the lock of an editor
 	case err != nil:
 		return err
+	case info.IsDir() && hidden:
+		return nil
 	case info.IsDir():
 		return f.folder(path)
 	case manifest && info.Mode().IsRegular():
@@ -132,7 +130,7 @@ func (f *finder) entry(path string) error {
 }
 
 func isManifest(path string) bool {
-	return slices.Contains(extensions, filepath.Ext(path)) && !slices.Contains(kustomizations, filepath.Base(path))
+	return slices.Contains(extensions, filepath.Ext(path))
 }
 
 // link adds a file unless it is known under another name.

@@ -16,13 +16,14 @@ import (
 // TestFiles shows what of a folder is read, and in what order.
 func TestFiles(t *testing.T) {
 	folder := t.TempDir()
-	for _, name := range []string{"b.yaml", "a.yml", "c/d.json", "c/b/a.yaml", "z.yaml"} {
-		text := `{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "` + strings.NewReplacer("/", "-", ".", "-").Replace(name) + `"}}`
+	for _, name := range []string{"b.yaml", "a.yml", "c/d.json", "c/b/a.yaml", "z.yaml", ".hidden.yaml", "c/kustomization.yaml"} {
+		text := `{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "` + strings.NewReplacer("/", "-", ".", "-").Replace("n/"+name) + `"}}`
 		write(t, folder, name, text)
 	}
-	for _, name := range []string{".hidden.yaml", ".git/config.yaml", "kustomization.yaml", "c/kustomization.yml", "notes.txt", "..data/x.yaml"} {
+	for _, name := range []string{".git/config.yaml", "notes.txt", "..data/x.yaml", ".b.yaml.swp"} {
 		write(t, folder, name, "{")
 	}
+	write(t, folder, "kustomization.yaml", "resources: [a.yml]\n") // which is no object
 	link := func(to, name string) {
 		if err := os.Symlink(to, filepath.Join(folder, name)); err != nil {
 			t.Fatal(err)
@@ -34,6 +35,7 @@ func TestFiles(t *testing.T) {
 	link("..", "c/up")
 	link("b.yaml", "again.yaml")
 	link("/nonexistent", "nowhere")
+	link("somebody@host.1:2", ".#b.yaml")
 	if err := syscall.Mkfifo(filepath.Join(folder, "pipe.yaml"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -49,12 +51,15 @@ func TestFiles(t *testing.T) {
 		}
 		got = append(got, file+" "+n.Name)
 	}
-	want := []string{"a.yml a-yml", "again.yaml b-yaml", "c/b/a.yaml c-b-a-yaml", "c/d.json c-d-json", "linked.yaml linked", "z.yaml z-yaml"}
+	want := []string{
+		".hidden.yaml n--hidden-yaml", "a.yml n-a-yml", "again.yaml n-b-yaml", "c/b/a.yaml n-c-b-a-yaml", "c/d.json n-c-d-json",
+		"c/kustomization.yaml n-c-kustomization-yaml", "linked.yaml linked", "z.yaml n-z-yaml",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if set.Files != len(want) {
-		t.Errorf("%d files, want %d", set.Files, len(want))
+	if set.Files != len(want)+1 || set.Skipped != 1 {
+		t.Errorf("%d files and %d objects of other kinds, want %d and 1", set.Files, set.Skipped, len(want)+1)
 	}
 }
 

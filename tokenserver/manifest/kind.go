@@ -28,6 +28,14 @@ type typeMeta struct {
 	apiVersion, kind string
 }
 
+// typeIn is what the value says.
+func typeIn(value map[string]any) (t typeMeta) {
+	t.apiVersion, _ = value["apiVersion"].(string)
+	t.kind, _ = value["kind"].(string)
+	return t
+}
+
+// typeOf is what the nodes say of what has no value.
 func typeOf(n *node) typeMeta {
 	return typeMeta{apiVersion: scalar(child(n, "apiVersion")), kind: scalar(child(n, "kind"))}
 }

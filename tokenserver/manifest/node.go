@@ -10,8 +10,8 @@ import (
 // node is a value of a document with its place.
 type node = yaml.Node
 
-// maxMerges bounds how many merges (<<) are followed for one field.
-const maxMerges = 8
+// maxMerges bounds how many merges (<<) are followed for one field: merges of merges of merges double with each line.
+const maxMerges = 64
 
 // target is the node itself, or what an alias stands for.
 func target(n *node) *node {
@@ -22,7 +22,13 @@ func target(n *node) *node {
 }
 
 // entry returns key and value of a mapping, or nil.
-func entry(n *node, key string, merges int) (k, v *node) {
+func entry(n *node, key string) (k, v *node) {
+	merges := maxMerges
+	return entryWithin(n, key, &merges)
+}
+
+// entryWithin is entry, with as many merges as may still be followed.
+func entryWithin(n *node, key string, merges *int) (k, v *node) {
 	n = target(n)
 	if n == nil || n.Kind != yaml.MappingNode {
 		return nil, nil
@@ -32,9 +38,6 @@ func entry(n *node, key string, merges int) (k, v *node) {
 			return n.Content[i], n.Content[i+1]
 		}
 	}
-	if merges == 0 {
-		return nil, nil
-	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if !isMerge(n.Content[i]) {
 			continue
@@ -43,8 +46,12 @@ func entry(n *node, key string, merges int) (k, v *node) {
 		if list := target(n.Content[i+1]); list.Kind == yaml.SequenceNode {
 			merged = list.Content
 		}
-		for _, m := range merged[:min(len(merged), maxMerges)] {
-			if k, v := entry(m, key, merges-1); k != nil {
+		for _, m := range merged {
+			if *merges == 0 {
+				return nil, nil
+			}
+			*merges--
+			if k, v := entryWithin(m, key, merges); k != nil {
 				return k, v
 			}
 		}
@@ -56,7 +63,7 @@ func isMerge(key *node) bool { return key.Tag == "!!merge" }
 
 // child is the value of a field; nil if there is none.
 func child(n *node, key string) *node {
-	_, v := entry(n, key, maxMerges)
+	_, v := entry(n, key)
 	return target(v)
 }
 
@@ -97,7 +104,7 @@ func follow(n *node, path string) (*node, int) {
 			line = n.Line
 			continue
 		}
-		k, v := entry(n, step, maxMerges)
+		k, v := entry(n, step)
 		if k == nil {
 			return nil, line
 		}

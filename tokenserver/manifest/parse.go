@@ -30,6 +30,9 @@ type syntaxError struct {
 
 // parse returns what could be read before the error, if there is one.
 func (d *document) parse() ([]*root, *syntaxError) {
+	if d.fault != nil {
+		return nil, d.fault
+	}
 	if !utf8.Valid(d.text) {
 		return nil, &syntaxError{line: invalidLine(d.text), message: "must be UTF-8"}
 	}
@@ -77,7 +80,11 @@ func parseYAML(text []byte) ([]*root, *syntaxError) {
 	roots := []*root{{node: tree.Content[0], text: text}}
 	// The library would pass over what follows.
 	if err := decoder.Decode(&more); !errors.Is(err, io.EOF) {
-		return roots, &syntaxError{line: more.Line, message: "a document must be separated from the next by a line that begins with ---"}
+		line := more.Line
+		if err != nil {
+			line = yamlError(text, err).line
+		}
+		return roots, &syntaxError{line: line, message: "a document must be separated from the next by a line that begins with ---"}
 	}
 	return roots, nil
 }

@@ -32,7 +32,7 @@ type Problem struct {
 }
 
 // Read reads files, folders and, for the path "-", Options.Stdin. Of a folder it reads all *.yaml, *.yml and *.json with
-// what lies below, but nothing hidden and no kustomization.yaml; each file once, in the order of the paths.
+// what lies below, but in no hidden folders; each file once, in the order of the paths.
 //
 // The Set holds all that is right, whatever else is wrong; of two objects of one kind and name, the first. The error says
 // which paths cannot be read; what the others gave is in the Set all the same.
@@ -63,19 +63,21 @@ func (r *reader) document(d *document) {
 	}
 }
 
-// root reads one document, if it is an object of a kind that is known or a list of such objects.
+// root reads one document, if it is an object of a kind that is known or a list of such objects. Of what kind it is the
+// value says, and the nodes only where there is none: libraries do not agree on keys that are given twice, on merges and
+// on tags, and what kubectl would apply must not be passed over.
 func (r *reader) root(root *root, at Source) {
-	o := &object{source: at, node: root.node, typ: typeOf(root.node)}
-	if !r.wanted(o) {
-		return
-	}
+	o := &object{source: at, node: root.node}
 	value, err := root.value()
 	if err != nil {
-		r.report(o, finding{message: err.message})
+		if o.typ = typeOf(root.node); r.wanted(o) {
+			r.report(o, finding{message: err.message})
+		}
 		return
 	}
-	o.value = value
-	r.take(o)
+	if o.value, o.typ = value, typeIn(value); r.wanted(o) {
+		r.take(o)
+	}
 }
 
 // object is an object, or a list of objects, that is being read.

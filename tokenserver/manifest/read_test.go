@@ -79,9 +79,19 @@ func TestRead(t *testing.T) {
 		skipped  int
 	}{
 		"one policy": {"", good("a"), "apol team-a/a@1", "", 0},
-		"documents, comments, marks and directives": {
-			"the line is that of the file", "# first\n%YAML 1.1\n---\n# a\n" + good("a") + "...\n--- # b\n\n" + good("b") + "---\n---\n# nothing\n",
-			"apol team-a/a@5 apol team-a/b@19", "", 0,
+		"documents, comments and marks": {
+			"the line is that of the file", "# first\n---\n# a\n" + good("a") + "...\n--- # b\n\n" + good("b") + "---\n---\n# nothing\n",
+			"apol team-a/a@4 apol team-a/b@18", "", 0,
+		},
+		"a directive": {"kubectl takes none", "%YAML 1.1\n---\n" + good("a"), "apol team-a/a@3", "<stdin>:1:  /: : is not YAML: did not find expected <document start>\n", 0},
+		"more behind the end of a document": {
+			"kubectl would pass over the second", good("a") + "...\n# c\n" + good("b"),
+			"apol team-a/a@1", "<stdin>:14:  /: : a document must be separated from the next by a line that begins with ---\n", 0,
+		},
+		"a document on the line of a mark": {
+			"kubectl refuses the file", good("a") + "--- {apiVersion: v1, kind: Namespace, metadata: {name: x}}\n---y: z\n" + good("b"),
+			"apol team-a/a@1 apol team-a/b@14", "<stdin>:12:  /: : a line that begins with --- must hold nothing else but a comment\n" +
+				"<stdin>:13:  /: : a line that begins with --- must hold nothing else but a comment\n", 0,
 		},
 		"lines that end as on Windows": {"", strings.ReplaceAll(good("a")+"---\n"+good("b"), "\n", "\r\n"), "apol team-a/a@1 apol team-a/b@13", "", 0},
 		"a byte order mark":            {"", "\ufeff" + good("a"), "apol team-a/a@1", "", 0},
@@ -131,6 +141,29 @@ func TestRead(t *testing.T) {
 			"", "apiversion: tokenwright.dev/v1alpha1\nkind: AccessPolicy\n---\nKind: AccessPolicy\n---\napiVersion: v1\nKind: Pod\n",
 			"", "<stdin>:1: AccessPolicy /: : must have apiVersion and kind, in this spelling\n" +
 				"<stdin>:4:  /: : must have apiVersion and kind, in this spelling\n", 1,
+		},
+		"a kind given twice": {
+			"of the two kubectl takes the last", "kind: ConfigMap\n" + good("a"),
+			"", "<stdin>:3: AccessPolicy team-a/a: kind: is given twice: also on line 1\n", 0,
+		},
+		"a kind given twice in JSON": {
+			"the same", `{"kind": "Pod", "apiVersion": "tokenwright.dev/v1alpha1", "kind": "AccessPolicy", "metadata": {"name": "a"}}`,
+			"", "<stdin>:1: AccessPolicy /a: kind: is given twice: also on line 1\n", 0,
+		},
+		"a merge behind the kind": {
+			"to kubectl it goes before what stands in front of it", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n<<: {kind: Namespace}\n",
+			"ns /x@1", "", 0,
+		},
+		"a kind with a tag": {
+			"kubectl reads both", "apiVersion: !!binary djE=\nkind: !kind Namespace\nmetadata: {name: a}\n---\napiVersion: v1\n!!binary a2luZA==: Namespace\nmetadata: {name: b}\n",
+			"ns /a@1 ns /b@5", "", 0,
+		},
+		"a kind with a tag in a list": {
+			"", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: !!binary TmFtZXNwYWNl\n  metadata: {name: a}\n", "ns /a@4", "", 0,
+		},
+		"a list in a list": {
+			"kubectl refuses it", "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: NamespaceList\n  items: [{metadata: {name: a}}]\n",
+			"", "<stdin>:4: List /: items[0]: must not be a list: kubectl takes none within another\n", 0,
 		},
 		"an unknown field": {
 			"it would be dropped in silence", good("a") + "  effekt: Deny\n",

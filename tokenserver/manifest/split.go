@@ -11,14 +11,22 @@ type document struct {
 	// line is where text begins, counted from 1.
 	line int
 	text []byte
+	// fault is what is wrong with it, if that can be seen without reading it.
+	fault *syntaxError
 
 	// parsed is filled when somebody asks for a place long after reading.
 	parsed sync.Once
 	roots  []*root
 }
 
-// split cuts a file at the lines that begin or end a document of YAML, so that a document which is broken takes none of
-// the others with it. JSON has no such lines.
+// mark begins the lines that divide the documents of a file.
+var mark = []byte("---")
+
+// errMark is for what kubectl refuses, and what other programs take for the beginning of a document.
+var errMark = &syntaxError{line: 1, message: "a line that begins with --- must hold nothing else but a comment"}
+
+// split cuts a file at the lines at which kubectl does, so that a document which is broken takes none of the others with
+// it. JSON has no such lines.
 func split(name string, text []byte) []*document {
 	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	var documents []*document
@@ -34,26 +42,29 @@ func split(name string, text []byte) []*document {
 		if i := bytes.IndexByte(text[at:], '\n'); i >= 0 {
 			next = at + i + 1
 		}
-		rest := text[at:next]
+		rest, marked := bytes.CutPrefix(text[at:next], mark)
+		says := says(rest)
 		switch {
-		case marks(rest, "---"):
-			end(at, at+3, line)
-			rest = rest[3:]
-		case marks(rest, "..."), rest[0] == '%' && !content:
-			// A directive (%) says nothing that matters to the data that JSON knows.
+		case marked && says:
 			end(at, next, line+1)
-			rest = nil
+			documents = append(documents, &document{file: name, line: line, text: text[at:next:next], fault: errMark})
+		case marked:
+			end(at, next, line+1)
+		default:
+			content = content || says
 		}
-		rest = bytes.TrimSpace(rest)
-		content = content || len(rest) > 0 && rest[0] != '#'
 		at = next
 	}
 	end(len(text), len(text), 0)
 	return documents
 }
 
-// marks says whether the line begins or ends a document.
-func marks(line []byte, mark string) bool {
-	rest, found := bytes.CutPrefix(line, []byte(mark))
-	return found && (len(rest) == 0 || rest[0] == ' ' || rest[0] == '\t' || rest[0] == '\r' || rest[0] == '\n')
+// breaks end a line for YAML, and a comment with it, beside the line feed.
+const breaks = "\r\u0085\u2028\u2029"
+
+// says tells whether there is anything but white space and a comment in the line. What looks like a comment may hold a
+// whole document behind a line end that no editor shows.
+func says(line []byte) bool {
+	line = bytes.TrimSpace(line)
+	return len(line) > 0 && (line[0] != '#' || bytes.ContainsAny(line, breaks))
 }

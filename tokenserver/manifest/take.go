@@ -55,12 +55,17 @@ func (r *reader) items(o *object, kind string) {
 	for i, value := range values {
 		item := &object{source: o.source.item(i), node: target(nodes.Content[i])}
 		item.source.Line = o.source.document.lineOf(nodes.Content[i])
-		item.typ = typeOf(item.node)
+		path := fmt.Sprintf("items[%d]", i)
+		if item.value, ok = value.(map[string]any); !ok {
+			r.report(o, finding{path: path, message: "must be an object"})
+			continue
+		}
+		item.typ = typeIn(item.value)
 		if kind != "" && item.typ == (typeMeta{}) {
 			item.typ = typeMeta{o.typ.apiVersion, kind}
 		}
-		if item.value, ok = value.(map[string]any); !ok {
-			r.report(o, finding{path: fmt.Sprintf("items[%d]", i), message: "must be an object"})
+		if _, list := item.typ.item(); list {
+			r.report(o, finding{path: path, message: "must not be a list: kubectl takes none within another"})
 			continue
 		}
 		if r.wanted(item) {

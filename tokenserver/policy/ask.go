@@ -7,8 +7,8 @@ import (
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 )
 
-// maxActions is how many actions are looked at in one request, so that a set of them fits into a word.
-const maxActions = 64
+// MaxActions is how many actions are looked at in one request, so that a set of them fits into a word.
+const MaxActions = 64
 
 // actionSet has a bit for each of the actions asked for, in their order.
 type actionSet uint64
@@ -17,7 +17,7 @@ type actionSet uint64
 // would take a literal one for the name of an action; only the catalog of a registry is asked for in that spelling.
 func asked(typ, resource string, actions []string) []string {
 	literal := typ == v1alpha1.TypeRegistry && resource == "catalog"
-	clean := len(actions) <= maxActions
+	clean := len(actions) <= MaxActions
 	for i, a := range actions {
 		if a == "" || a == actionAll && !literal || i > 0 && actions[i-1] >= a {
 			clean = false
@@ -39,11 +39,11 @@ func asked(typ, resource string, actions []string) []string {
 	}
 	slices.Sort(expanded)
 	expanded = slices.Compact(expanded)
-	return expanded[:min(len(expanded), maxActions)]
+	return expanded[:min(len(expanded), MaxActions)]
 }
 
 func allOf(actions []string) actionSet {
-	if len(actions) >= maxActions {
+	if len(actions) >= MaxActions {
 		return ^actionSet(0)
 	}
 	return 1<<len(actions) - 1

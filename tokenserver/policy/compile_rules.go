@@ -94,7 +94,7 @@ func (c *compiler) actions(path string, r *v1alpha1.Rule) []string {
 	}
 	actions, all := make([]string, 0, len(r.Actions)), false
 	for k, action := range r.Actions {
-		if message := actionProblem(r.Type, string(action)); message != "" {
+		if message := ActionProblem(r.Type, string(action)); message != "" {
 			c.problem(v1alpha1.ReasonInvalidAction, fmt.Sprintf("%s.actions[%d]", path, k), "%s", message)
 			all = true
 		}
@@ -107,7 +107,8 @@ func (c *compiler) actions(path string, r *v1alpha1.Rule) []string {
 	return actions
 }
 
-func actionProblem(typ, action string) string {
+// ActionProblem says what is wrong with an action of a rule, or of a request; nothing if all is well.
+func ActionProblem(typ, action string) string {
 	if action == actionAll {
 		return ""
 	}

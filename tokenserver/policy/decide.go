@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"math"
 	"math/bits"
 	"slices"
 	"time"
@@ -11,10 +12,13 @@ import (
 
 // Decide says what is granted: what the platform allows and does not deny, and what tenants allow and neither they nor
 // the platform deny. It is the hot path and leaves Why empty.
-func (x *Index) Decide(req Request) Decision { return x.decide(&req, false) }
+func (x *Index) Decide(req Request) Decision { return x.decide(&req, false, 0) }
 
-// Explain is Decide with the reasons. It costs memory for each rule that matches.
-func (x *Index) Explain(req Request) Decision { return x.decide(&req, true) }
+// Explain is Decide with the reasons. It costs memory for each rule that matches, and each action of it.
+func (x *Index) Explain(req Request) Decision { return x.decide(&req, true, math.MaxInt) }
+
+// ExplainBriefly is Explain with so many reasons for each action at most, for where others say how many rules match.
+func (x *Index) ExplainBriefly(req Request, most int) Decision { return x.decide(&req, true, most) }
 
 // tier tells the platform's policies from tenants'.
 type tier uint8
@@ -61,7 +65,7 @@ type findings struct {
 	hasValues bool
 }
 
-func (x *Index) decide(req *Request, explain bool) Decision {
+func (x *Index) decide(req *Request, explain bool, most int) Decision {
 	if x == nil || len(req.Actions) == 0 {
 		return Decision{}
 	}
@@ -87,7 +91,11 @@ func (x *Index) decide(req *Request, explain bool) Decision {
 	}
 	d.settle(platform)
 	d.settle(tenants)
-	return f.result(actions)
+	result := f.result(actions)
+	if explain {
+		result.Why, result.Omitted = why(actions, f.matches, most)
+	}
+	return result
 }
 
 // callerValues are what placeholders stand for.
@@ -148,9 +156,6 @@ func (f *findings) result(actions []string) Decision {
 			result.NotAfter = latest
 		}
 	}
-	if f.explain {
-		result.Why = why(actions, f.matches)
-	}
 	return result
 }
 
@@ -163,20 +168,27 @@ func (v *verdict) latest(bit actionSet, latest time.Time) time.Time {
 	return latest
 }
 
-// why lists each matching rule once for each action, in an order of its own.
-func why(actions []string, matches []match) []Reason {
-	var reasons []Reason
-	for _, m := range matches {
-		effect := v1alpha1.EffectAllow
-		if m.rule.policy.deny {
-			effect = v1alpha1.EffectDeny
-		}
-		for i, a := range actions {
-			if m.actions&(1<<i) != 0 {
-				reasons = append(reasons, Reason{Policy: m.rule.policy.ref, Rule: m.rule.index, Effect: effect, Action: a})
+// why lists each matching rule once for each action, in an order of its own, and counts those that it leaves out.
+func why(actions []string, matches []match, most int) (reasons []Reason, omitted int) {
+	slices.SortFunc(matches, compareMatches)
+	// A caller meets a rule by each of its names.
+	matches = slices.CompactFunc(matches, func(a, b match) bool { return a.rule == b.rule })
+	for i, a := range actions {
+		listed := 0
+		for _, m := range matches {
+			if m.actions&(1<<i) == 0 {
+				continue
 			}
+			if listed++; listed > most {
+				omitted++
+				continue
+			}
+			effect := v1alpha1.EffectAllow
+			if m.rule.policy.deny {
+				effect = v1alpha1.EffectDeny
+			}
+			reasons = append(reasons, Reason{Policy: m.rule.policy.ref, Rule: m.rule.index, Effect: effect, Action: a})
 		}
 	}
-	slices.SortFunc(reasons, compareReasons)
-	return slices.Compact(reasons)
+	return reasons, omitted
 }

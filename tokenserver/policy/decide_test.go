@@ -100,6 +100,10 @@ func alice(groups ...string) caller.Caller {
 	return caller.Caller{Username: "alice", Groups: append(groups, "system:authenticated"), Method: caller.MethodPassword}
 }
 
+func dotted() caller.Caller {
+	return caller.Caller{Username: "a.lice", Groups: []string{"system:authenticated"}}
+}
+
 func TestDecide(t *testing.T) {
 	long := strings.Repeat("a/", 10_000) + "a"
 	cases := map[string]struct {
@@ -161,6 +165,9 @@ func TestDecide(t *testing.T) {
 		"an audience as a resource":                        {[]object{allow(on("oauth", "https://*.example.com/*", "introspect"))}, request(ask("oauth", "https://a.example.com/b//c", "introspect", "revoke")), []string{"introspect"}},
 		"a subject of NATS":                                {[]object{allow(on("nats", "a.>", "publish"))}, request(ask("nats", "a.b.c", "publish", "subscribe")), []string{"publish"}},
 		"a subject of NATS that is wider than the pattern": {[]object{allow(on("nats", "a.*", "publish"))}, request(ask("nats", "a.>", "publish")), nil},
+		"a subject of NATS with the caller's value":        {[]object{allow(on("nats", ">", "publish")), deny(on("nats", "a.${subject.username}", "publish"))}, request(as(alice()), ask("nats", "b.c", "publish")), []string{"publish"}},
+		"the same where the value is no token":             {[]object{allow(on("nats", ">", "publish")), deny(on("nats", "a.${subject.username}", "publish"))}, request(as(dotted()), ask("nats", "b.c", "publish")), nil},
+		"the same behind a star":                           {[]object{allow(on("nats", ">", "publish")), deny(on("nats", "*.x.${subject.extra.none}.>", "publish"))}, request(ask("nats", "b", "publish")), nil},
 		"the caller's own place":                           {[]object{allow(on("repository", "${subject.namespace}/${subject.serviceAccount}/**", "pull"))}, request(ask("repository", "team-a/ci/x", "pull")), []string{"pull"}},
 		"up and over":                                      {[]object{allow(on("repository", "**", "*"))}, request(ask("repository", "team-a/../x", "pull")), nil},
 		"a name with an empty segment":                     {[]object{allow(on("repository", "**", "*"))}, request(ask("repository", "team-a//x", "pull")), nil},
@@ -324,5 +331,9 @@ func TestExplain(t *testing.T) {
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+	want.Why, want.Omitted = append(want.Why[:2:2], want.Why[3:5]...), 2
+	if diff := cmp.Diff(want, index(policies).ExplainBriefly(request(), 2)); diff != "" {
+		t.Errorf("two reasons for each action (-want +got):\n%s", diff)
 	}
 }

@@ -11,11 +11,6 @@ func compareRefs(a, b Ref) int {
 	return cmp.Or(strings.Compare(a.Kind, b.Kind), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
 }
 
-func compareReasons(a, b Reason) int {
-	return cmp.Or(strings.Compare(a.Action, b.Action), compareRefs(a.Policy, b.Policy), cmp.Compare(a.Rule, b.Rule),
-		strings.Compare(string(a.Effect), string(b.Effect)))
-}
-
 func compareMatches(a, b match) int {
 	return cmp.Or(compareRefs(a.rule.policy.ref, b.rule.policy.ref), cmp.Compare(a.rule.index, b.rule.index))
 }

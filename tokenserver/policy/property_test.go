@@ -98,7 +98,8 @@ func drawSubject(d drawer) v1alpha1.Subject {
 func drawName(d drawer, typ, namespace string) string {
 	switch {
 	case typ == "nats":
-		return d.word("name", "a.*", "a.>", ">", "a.x", "${subject.username}.>", "*.x", "!", "a*")
+		return d.word("name", "a.*", "a.>", ">", "a.x", "${subject.username}.>", "a.${subject.username}",
+			"*.${subject.extra.k}.x", "*.x", "!", "a*")
 	case typ == "oauth":
 		return d.word("name", "r1", "*", "r*", "${subject.extra.k}", "!", "**")
 	case typ == "registry":

@@ -66,6 +66,7 @@ type Decision struct {
 	// NotAfter is the time that a token with these actions must not outlive; zero if nothing bounds it.
 	NotAfter time.Time
 	// Why is filled by Explain only. It holds each rule that allowed or denied an action, in the order of action,
-	// policy and rule, also where another rule decided.
-	Why []Reason
+	// policy and rule, also where another rule decided. Omitted is how many ExplainBriefly has left out.
+	Why     []Reason
+	Omitted int
 }

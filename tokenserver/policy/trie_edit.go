@@ -23,9 +23,13 @@ const (
 	stepGlob
 )
 
-// stepAt says how a name goes on at the depth.
-func stepAt(segments []name.Segment, depth int) step {
-	if depth == len(segments) {
+// stepAt says how a name of the rule goes on at the depth.
+func stepAt(p *pattern, depth int, r *rule) step {
+	segments := p.Segments()
+	switch {
+	case r.policy.deny && p.Boundless():
+		return stepTail
+	case depth == len(segments):
 		return stepEnd
 	}
 	switch segments[depth].Kind() {
@@ -49,7 +53,7 @@ func stepAt(segments []name.Segment, depth int) step {
 func (n *node) with(e *edit, p *pattern, depth int, r *rule) *node {
 	n = n.mine(e)
 	segments := p.Segments()
-	switch stepAt(segments, depth) {
+	switch stepAt(p, depth, r) {
 	case stepEnd:
 		n.end = n.end.with(r)
 	case stepDeep:
@@ -84,7 +88,7 @@ func (n *node) without(e *edit, p *pattern, depth int, r *rule) *node {
 	}
 	n = n.mine(e)
 	segments := p.Segments()
-	switch stepAt(segments, depth) {
+	switch stepAt(p, depth, r) {
 	case stepEnd:
 		n.end = n.end.without(r)
 	case stepDeep:
@@ -114,7 +118,7 @@ func (w *wild) without(e *edit, p *pattern, depth int, r *rule) *wild {
 		return nil
 	}
 	w = w.mine(e)
-	switch stepAt(p.Segments(), depth) {
+	switch stepAt(p, depth, r) {
 	case stepAny:
 		w.any = w.any.without(e, p, depth+1, r)
 	case stepGlob:

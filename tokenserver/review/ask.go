@@ -6,6 +6,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
+	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
 
 // Answer is what is granted of a request.
@@ -29,9 +30,10 @@ func (w *World) Ask(req policy.Request) Answer {
 	}
 	req.Admits, req.Budget = w.admits(req.Audience), nil
 	d := w.index.Explain(req)
-	a := Answer{Granted: d.Granted, NotAfter: d.NotAfter, Why: d.Why}
+	a := Answer{Why: d.Why}
+	a.Granted, a.NotAfter = w.index.Lasting(req, d, token.MinLifetime)
 	for _, action := range asked {
-		if !slices.Contains(d.Granted, action) {
+		if !slices.Contains(a.Granted, action) {
 			a.Denied = append(a.Denied, action)
 		}
 	}
@@ -62,7 +64,8 @@ func (a Answer) Given(action string) []policy.Reason {
 	return slices.DeleteFunc(allows, func(r policy.Reason) bool { return r.Policy.Kind == policy.KindAccessPolicy })
 }
 
-// Taken are the Denies because of which an action is not granted, and the Allows that they overrule.
+// Taken are the Denies because of which an action is not granted, and the Allows that they overrule; Allows alone end
+// before the shortest token would.
 func (a Answer) Taken(action string) (denies, allows []policy.Reason) {
 	if slices.Contains(a.Granted, action) {
 		return nil, nil

@@ -8,17 +8,28 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 )
 
-// Caller is who the name and the groups are, with the groups that everybody of its kind has, as for kubectl's --as. It
-// fails for a caller who cannot exist: of the names that start with "system:" only those that Kubernetes gives do.
-func Caller(user string, groups []string, extra map[string][]string) (caller.Caller, error) {
-	c := caller.Caller{Username: user, Groups: []string{caller.GroupAuthenticated}, Extra: extra, Method: caller.MethodPassword}
+// Who is somebody as a person describes a caller, as for kubectl's --as: all that policies can know, apart from what
+// follows from the name.
+type Who struct {
+	User, UID, Provider string
+	Groups              []string
+	Extra               map[string][]string
+}
+
+// Caller is that caller, with the groups that everybody of its kind has. It fails for one who cannot exist: of the names
+// that start with "system:" only those that Kubernetes gives do.
+func (w Who) Caller() (caller.Caller, error) {
+	user := w.User
+	c := caller.Caller{
+		Username: user, UID: w.UID, Provider: w.Provider, Groups: []string{caller.GroupAuthenticated}, Extra: w.Extra, Method: caller.MethodPassword,
+	}
 	namespace, _ := c.ServiceAccount()
 	switch {
 	case user == "":
 		return caller.Caller{}, fmt.Errorf("the name of a user must not be empty; that of somebody who proves none is %s", caller.AnonymousUser)
 	case user == caller.AnonymousUser:
-		if len(extra) > 0 {
-			return caller.Caller{}, fmt.Errorf("nothing more is known of %s: it has no extra", user)
+		if len(w.Extra) > 0 || w.UID != "" || w.Provider != "" {
+			return caller.Caller{}, fmt.Errorf("nothing more is known of %s: it has no extra, no uid and no provider", user)
 		}
 		c = caller.Anonymous()
 	case namespace != "":
@@ -27,7 +38,7 @@ func Caller(user string, groups []string, extra map[string][]string) (caller.Cal
 		return caller.Caller{}, fmt.Errorf("no user can have the name %q: of those with %s there are only %s and %s",
 			user, caller.ReservedPrefix, caller.AnonymousUser, caller.ServiceAccountUser("<namespace>", "<name>"))
 	}
-	for _, g := range groups {
+	for _, g := range w.Groups {
 		switch {
 		case g == "":
 			return caller.Caller{}, fmt.Errorf("the name of a group must not be empty")

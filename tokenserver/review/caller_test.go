@@ -44,11 +44,11 @@ func TestCaller(t *testing.T) {
 			"system:serviceaccount:a:ci is in no group but system:serviceaccounts, system:serviceaccounts:a, system:authenticated",
 		},
 		"a group without a name":              {"", "alice", []string{""}, nil, caller.Caller{}, "the name of a group must not be empty"},
-		"somebody without a name, with facts": {"", "system:anonymous", nil, map[string][]string{"k": {"v"}}, caller.Caller{}, "nothing more is known of system:anonymous: it has no extra"},
+		"somebody without a name, with facts": {"", "system:anonymous", nil, map[string][]string{"k": {"v"}}, caller.Caller{}, "nothing more is known of system:anonymous: it has no extra, no uid and no provider"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := Caller(tc.user, tc.groups, tc.extra)
+			got, err := Who{User: tc.user, Groups: tc.groups, Extra: tc.extra}.Caller()
 			said := ""
 			if err != nil {
 				said = err.Error()

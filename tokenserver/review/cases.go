@@ -34,10 +34,12 @@ type Cases struct {
 type Case struct {
 	// Name tells it from others.
 	Name string `json:"name,omitempty"`
-	// As, Groups and Extra are who asks, as for kubectl's --as.
-	As     string              `json:"as"`
-	Groups []string            `json:"groups,omitempty"`
-	Extra  map[string][]string `json:"extra,omitempty"`
+	// As, UID, Provider, Groups and Extra are who asks, as for kubectl's --as.
+	As       string              `json:"as"`
+	UID      string              `json:"uid,omitempty"`
+	Provider string              `json:"provider,omitempty"`
+	Groups   []string            `json:"groups,omitempty"`
+	Extra    map[string][]string `json:"extra,omitempty"`
 	// From is the address, At the time; empty: not known, and now.
 	From string            `json:"from,omitempty"`
 	At   v1alpha1.DateTime `json:"at,omitempty"`
@@ -137,7 +139,7 @@ func strictly(text []byte, into any) error {
 
 // Question is the request of the case; now is its time if it names none.
 func (c Case) Question(now time.Time) (policy.Request, error) {
-	who, err := Caller(c.As, c.Groups, c.Extra)
+	who, err := Who{User: c.As, UID: c.UID, Provider: c.Provider, Groups: c.Groups, Extra: c.Extra}.Caller()
 	if err != nil {
 		return policy.Request{}, fmt.Errorf("as: %w", err)
 	}
@@ -161,22 +163,4 @@ func (c Case) Question(now time.Time) (policy.Request, error) {
 	}
 	req.Resource = policy.Resource{Type: typ, Namespace: c.Namespace, Name: name}
 	return req, Askable(req)
-}
-
-// Askable says what is wrong with a request that can have no answer but no.
-func Askable(req policy.Request) error {
-	r := req.Resource
-	switch ours := slices.Contains([]string{v1alpha1.TypeRepository, v1alpha1.TypeRegistry, v1alpha1.TypeNATS, v1alpha1.TypeOAuth}, r.Type); {
-	case r.Type == "":
-		return errors.New("the type of the resource must not be empty")
-	case !r.Nameable():
-		return fmt.Errorf("nothing of type %s can have the name %q", r.Type, r.Name)
-	case ours && r.Namespace != "":
-		return fmt.Errorf("a namespace is for protected resources: what is of type %s has none", r.Type)
-	case !ours && r.Namespace == "":
-		return fmt.Errorf("a resource of type %s is a protected resource: its namespace must be given", r.Type)
-	case len(policy.Asked(req)) == 0:
-		return errors.New(`actions must be given, and "*" stands for all of them only for repositories and the catalog of a registry`)
-	}
-	return nil
 }

@@ -82,8 +82,7 @@ func Samples(before, after *World, most int, now time.Time) (requests []policy.R
 			for _, one := range forAudiences(req, audiences) {
 				one.Time = now
 				key := fmt.Sprintf("%#v %q %#v %s", one.Caller, one.Audience, one.Resource, one.SourceIP)
-				if at, known := seen[key]; known {
-					requests[at].Actions = slices.Concat(requests[at].Actions, one.Actions)
+				if at, known := seen[key]; known && together(&requests[at], one.Actions) {
 					continue
 				}
 				if len(requests) == most {
@@ -95,6 +94,17 @@ func Samples(before, after *World, most int, now time.Time) (requests []policy.R
 		}
 	}
 	return requests, false
+}
+
+// together asks for more actions with the same request, unless it would then ask for more than are looked at.
+func together(req *policy.Request, more []string) bool {
+	all := slices.Concat(req.Actions, more)
+	slices.Sort(all)
+	if all = slices.Compact(all); len(all) > policy.MaxActions {
+		return false
+	}
+	req.Actions = all
+	return true
 }
 
 // anyAudience stands for audiences that nothing names.

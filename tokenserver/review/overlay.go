@@ -72,31 +72,39 @@ func withAge(keys, before []*v1alpha1.SigningKey) []*v1alpha1.SigningKey {
 	return aged
 }
 
-// differing returns the policies that the two have not, or not the same; both versions of what changed. If audiences
-// differ, or whom they admit, all policies of namespaces count, as any of them may be affected.
+// differing returns the policies that the two have not, or not the same; both versions of what changed. Behind them, if
+// one has an audience that the other has not, come all policies, and if an audience admits other namespaces than before,
+// all of namespaces: any of them may be affected.
 func differing(before, after *World) []*policy.Policy {
-	all := !equality.Semantic.DeepEqual(before.reach(), after.reach())
-	var found []*policy.Policy
+	namespaces := map[string]bool{}
+	for _, w := range []*World{before, after} {
+		for ref := range w.objects {
+			namespaces[ref.Namespace] = true
+		}
+	}
+	was, is := before.reach(namespaces), after.reach(namespaces)
+	tenants := !equality.Semantic.DeepEqual(was, is)
+	all := !slices.Equal(slices.Sorted(maps.Keys(was)), slices.Sorted(maps.Keys(is)))
+	var changed, affected []*policy.Policy
 	add := func(from, other *World) {
 		for _, p := range from.policies {
 			ref := p.Ref()
 			o, there := other.objects[ref]
-			if !there || !equality.Semantic.DeepEqual(o.spec, from.objects[ref].spec) || all && ref.Kind == policy.KindAccessPolicy {
-				found = append(found, p)
+			switch {
+			case !there || !equality.Semantic.DeepEqual(o.spec, from.objects[ref].spec):
+				changed = append(changed, p)
+			case all || tenants && ref.Kind == policy.KindAccessPolicy:
+				affected = append(affected, p)
 			}
 		}
 	}
 	add(before, after)
 	add(after, before)
-	return found
+	return append(changed, affected...)
 }
 
-// reach says which namespace each audience admits.
-func (w *World) reach() map[string][]string {
-	namespaces := map[string]bool{}
-	for ref := range w.objects {
-		namespaces[ref.Namespace] = true
-	}
+// reach says which of the namespaces each audience admits.
+func (w *World) reach(namespaces map[string]bool) map[string][]string {
 	reach := map[string][]string{}
 	for audience := range w.audiences {
 		reach[audience] = []string{}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tokenwright/tokenwright/tokenserver/quote"
 )
@@ -13,6 +14,10 @@ import (
 // TypeRegistry is the header typ of registry tokens. Every other kind of token has its own, so that one is never taken
 // for another.
 const TypeRegistry = "JWT"
+
+// MinLifetime is the shortest life of a registry token: clients of registries take less for an error (distribution's
+// token.md).
+const MinLifetime = time.Minute
 
 // Claims are the claims of a token.
 type Claims interface {

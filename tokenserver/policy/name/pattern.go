@@ -84,6 +84,10 @@ func (p Pattern) From(n int) Pattern {
 	return p
 }
 
+// Boundless says whether the pattern, where it denies, may match names that do not begin as it does: a NATS subject with a
+// placeholder, which without a usable value is ">" as a whole. See Match.
+func (p *Pattern) Boundless() bool { return p.grammar == NATS && len(p.variables) > 0 }
+
 // Stars is a Glob apart from its pattern.
 type Stars struct{ parts []part }
 

@@ -1,0 +1,102 @@
+package controllers
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+)
+
+// conditionsIn returns the conditions of a status, or of a part of one.
+func conditionsIn(status any) []metav1.Condition {
+	switch s := status.(type) {
+	case []metav1.Condition:
+		return s
+	case v1alpha1.PolicyStatus:
+		return s.Conditions
+	case v1alpha1.IdentityProviderStatus:
+		return s.Conditions
+	case v1alpha1.SigningKeyStatus:
+		return s.Conditions
+	}
+	return nil
+}
+
+// ended are the types of conditions that no longer hold.
+func ended(previous, next any) []string {
+	var types []string
+	for _, c := range conditionsIn(previous) {
+		if !slices.ContainsFunc(conditionsIn(next), func(n metav1.Condition) bool { return n.Type == c.Type }) {
+			types = append(types, c.Type)
+		}
+	}
+	return types
+}
+
+// takeAway removes conditions that the apply has left. Somebody else owns them as well, such as who restored a backup with
+// its statuses, and an object that is in force would be Stalled for good. What a merge patch removes belongs to nobody.
+func (w statusWriter) takeAway(ctx context.Context, applied runtime.ApplyConfiguration, gone []string) (ctrl.Result, error) {
+	if len(gone) == 0 {
+		return ctrl.Result{}, nil
+	}
+	patch, object, err := removal(applied, gone)
+	if err != nil || patch == nil {
+		return ctrl.Result{}, err
+	}
+	if err := w.limit.Wait(ctx); err != nil {
+		return ctrl.Result{}, fmt.Errorf("wait for a turn to write status: %w", err)
+	}
+	err = w.client.Status().Patch(ctx, object, patch, w.owner)
+	switch {
+	case apierrors.IsConflict(err):
+		return ctrl.Result{RequeueAfter: firstRetry}, nil
+	case client.IgnoreNotFound(err) != nil:
+		return ctrl.Result{}, fmt.Errorf("take conditions away that somebody else owns as well: %w", err)
+	}
+	return ctrl.Result{}, nil
+}
+
+// removal returns the patch that takes the conditions out of what the API server answered; nil if there are none.
+func removal(applied runtime.ApplyConfiguration, ended []string) (client.Patch, client.Object, error) {
+	text, err := json.Marshal(applied)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode what was applied: %w", err)
+	}
+	var answer struct {
+		metav1.TypeMeta `json:",inline"`
+		Metadata        metav1.ObjectMeta `json:"metadata"`
+		Status          struct {
+			Conditions []metav1.Condition `json:"conditions"`
+		} `json:"status"`
+	}
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return nil, nil, fmt.Errorf("decode what was applied: %w", err)
+	}
+	kept := slices.DeleteFunc(slices.Clone(answer.Status.Conditions), func(c metav1.Condition) bool { return slices.Contains(ended, c.Type) })
+	if len(kept) == len(answer.Status.Conditions) {
+		return nil, nil, nil
+	}
+	patch, err := json.Marshal(map[string]any{
+		"metadata": map[string]any{"uid": answer.Metadata.UID, "resourceVersion": answer.Metadata.ResourceVersion},
+		"status":   map[string]any{"conditions": kept},
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode a patch: %w", err)
+	}
+	object := &unstructured.Unstructured{}
+	object.SetAPIVersion(answer.APIVersion)
+	object.SetKind(answer.Kind)
+	object.SetNamespace(answer.Metadata.Namespace)
+	object.SetName(answer.Metadata.Name)
+	return client.RawPatch(types.MergePatchType, patch), object, nil
+}
