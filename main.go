@@ -3,10 +3,13 @@ package main
 
 import (
 	"os"
+	"runtime"
 
 	"github.com/tokenwright/tokenwright/cmd"
 )
 
 func main() {
+	// Nothing here reads the profile of allocations, which a library that could read it switches on.
+	runtime.MemProfileRate = 0
 	os.Exit(cmd.Execute())
 }

@@ -66,7 +66,8 @@ func (t *throughput) stop() {
 
 // serve starts a server without a cluster: what is measured is the same code, and no API server is in the way.
 func (t *throughput) serve(ctx context.Context, name string, policies int) (*server, error) {
-	manifests := filepath.Join(t.dir, name)
+	// Not beside the log of the audit, or each of its records would be an event for who watches the manifests.
+	manifests := filepath.Join(t.dir, "worlds", name)
 	if err := writeWorld(manifests, policies); err != nil {
 		return nil, err
 	}
