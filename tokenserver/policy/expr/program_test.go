@@ -2,7 +2,9 @@ package expr
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -195,4 +197,27 @@ func BenchmarkEvaluate(b *testing.B) {
 			b.Fatal("denied")
 		}
 	}
+}
+
+// BenchmarkCompile tells what one more expression costs that no policy had before: time, and bytes that stay.
+func BenchmarkCompile(b *testing.B) {
+	b.ReportAllocs()
+	var kept []*Program
+	before := heap()
+	for b.Loop() {
+		p, err := Compile(fmt.Sprintf(`subject.extra['ref'].exists(r, r == 'refs/heads/release-%d')`, len(kept)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		kept = append(kept, p)
+	}
+	b.ReportMetric(float64(heap()-before)/float64(len(kept)), "B-retained/op")
+	runtime.KeepAlive(kept)
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
