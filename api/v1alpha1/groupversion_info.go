@@ -28,6 +28,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&ClusterAccessPolicy{}, &ClusterAccessPolicyList{},
 		&SigningKey{}, &SigningKeyList{},
 		&IdentityProvider{}, &IdentityProviderList{},
+		&IssuedToken{}, &IssuedTokenList{},
+		&TokenRevocation{}, &TokenRevocationList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

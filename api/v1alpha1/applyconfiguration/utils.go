@@ -38,6 +38,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.IdentityProviderSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("IdentityProviderStatus"):
 		return &apiv1alpha1.IdentityProviderStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("IssuedToken"):
+		return &apiv1alpha1.IssuedTokenApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("IssuedTokenSpec"):
+		return &apiv1alpha1.IssuedTokenSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("IssuedTokenStatus"):
+		return &apiv1alpha1.IssuedTokenStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KeyStatus"):
 		return &apiv1alpha1.KeyStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KubernetesProvider"):
@@ -50,6 +56,16 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.PolicyStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Publish"):
 		return &apiv1alpha1.PublishApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RecordedExtra"):
+		return &apiv1alpha1.RecordedExtraApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RecordedProvider"):
+		return &apiv1alpha1.RecordedProviderApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RecordedSubject"):
+		return &apiv1alpha1.RecordedSubjectApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RevokedSubject"):
+		return &apiv1alpha1.RevokedSubjectApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RevokedToken"):
+		return &apiv1alpha1.RevokedTokenApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Rotation"):
 		return &apiv1alpha1.RotationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Rule"):
@@ -64,6 +80,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.SigningKeyStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Subject"):
 		return &apiv1alpha1.SubjectApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokenRevocation"):
+		return &apiv1alpha1.TokenRevocationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TokenRevocationSpec"):
+		return &apiv1alpha1.TokenRevocationSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("When"):
 		return &apiv1alpha1.WhenApplyConfiguration{}
 

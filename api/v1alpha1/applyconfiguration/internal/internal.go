@@ -233,6 +233,68 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: type
       type:
         scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.IssuedToken
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.IssuedTokenSpec
+    - name: status
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.IssuedTokenStatus
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.IssuedTokenSpec
+  map:
+    fields:
+    - name: audience
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.Audience
+    - name: authTime
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.DateTime
+    - name: clientID
+      type:
+        scalar: string
+    - name: credential
+      type:
+        scalar: string
+    - name: expires
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.DateTime
+    - name: id
+      type:
+        scalar: string
+    - name: keyThumbprint
+      type:
+        scalar: string
+    - name: provider
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.RecordedProvider
+    - name: secretHash
+      type:
+        scalar: string
+    - name: subject
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.RecordedSubject
+    - name: type
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.IssuedTokenType
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.IssuedTokenStatus
+  map:
+    fields:
+    - name: lastUsed
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.DateTime
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.IssuedTokenType
+  scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.KeyIDFormat
   scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.KeyIdentification
@@ -326,8 +388,70 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.RecordedExtra
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+    - name: values
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.RecordedProvider
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.RecordedSubject
+  map:
+    fields:
+    - name: extra
+      type:
+        list:
+          elementType:
+            namedType: com.github.tokenwright.tokenwright.api.v1alpha1.RecordedExtra
+          elementRelationship: associative
+          keys:
+          - key
+    - name: groups
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: uid
+      type:
+        scalar: string
+    - name: username
+      type:
+        scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.ResourceName
   scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.RevokedSubject
+  map:
+    fields:
+    - name: audience
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.Audience
+    - name: issuedBefore
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.DateTime
+    - name: username
+      type:
+        scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.RevokedToken
+  map:
+    fields:
+    - name: id
+      type:
+        scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.Rotation
   map:
     fields:
@@ -495,6 +619,36 @@ var schemaYAML = typed.YAMLObject(`types:
     elementRelationship: atomic
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.SubjectKind
   scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.TokenRevocation
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.TokenRevocationSpec
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.TokenRevocationSpec
+  map:
+    fields:
+    - name: expires
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.DateTime
+    - name: reason
+      type:
+        scalar: string
+    - name: subject
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.RevokedSubject
+    - name: token
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.RevokedToken
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.Verification
   scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.When
