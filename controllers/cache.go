@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/opaque"
 )
 
 // CacheOptions bounds what the manager holds in memory: policies of every namespace, system kinds of the system
@@ -53,11 +54,11 @@ func trimMetadata(m *metav1.ObjectMeta) {
 	m.ManagedFields, m.Annotations, m.Labels, m.OwnerReferences, m.Finalizers = nil, nil, nil, nil, nil
 }
 
-// withoutKeys keeps private keys out of the cache: the SigningKey controller reads them live, when it needs them.
+// withoutKeys keeps private keys out of the cache: the controllers that own them read them live, when they need them.
 func withoutKeys(object any) (any, error) {
 	object, err := cache.TransformStripManagedFields()(object)
 	if secret, ok := object.(*corev1.Secret); ok {
-		if _, ours := secret.Labels[v1alpha1.LabelSigningKey]; ours {
+		if _, ours := secret.Labels[v1alpha1.LabelSigningKey]; ours || secret.Type == opaque.SecretType {
 			secret.Data = nil
 		}
 	}
