@@ -27,6 +27,7 @@ type builder struct {
 	keys       *keySets
 	// keyVersions is never changed, only replaced.
 	keyVersions keyVersions
+	serverKeys  serverKeys
 	providers   *providers
 }
 
@@ -34,6 +35,7 @@ func newBuilder(o Options, reader client.Reader) *builder {
 	return &builder{
 		reader: reader, namespace: o.Namespace,
 		policies: map[policy.Ref]*policy.Policy{}, index: policy.NewIndex(nil), keys: newKeySets(o.Log), providers: newProviders(o.Log),
+		serverKeys: serverKeys{log: o.Log},
 	}
 }
 
@@ -52,6 +54,7 @@ func (b *builder) apply(ctx context.Context, batch pending) error {
 	if err != nil {
 		return fmt.Errorf("read Secrets: %w", err)
 	}
+	b.serverKeys.update(secrets)
 	if batch.keys {
 		if err := b.readKeys(ctx, secrets); err != nil {
 			return fmt.Errorf("read SigningKeys: %w", err)
@@ -143,7 +146,7 @@ func (b *builder) readProviders(ctx context.Context, secrets map[string]*corev1.
 func (b *builder) compose(now time.Time) *snapshot.Snapshot {
 	s := b.composer.Build(snapshot.Input{
 		Policies: b.index, Keys: b.keys.current, Namespaces: b.namespaces,
-		Providers: b.providers.serving, Prefixes: b.providers.prefixes, At: now,
+		Providers: b.providers.serving, Prefixes: b.providers.prefixes, Seals: b.serverKeys.current, At: now,
 	})
 	b.keys.report(s)
 	return s

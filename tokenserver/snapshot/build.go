@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
+	"github.com/tokenwright/tokenwright/tokenserver/opaque"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
 )
@@ -25,6 +26,8 @@ type Input struct {
 	// the others are added.
 	Providers []*provider.Provider
 	Prefixes  []string
+	// Seals are the keys of opaque strings.
+	Seals opaque.Keys
 	// At becomes BuiltAt.
 	At time.Time
 }
@@ -53,7 +56,7 @@ type Builder struct {
 // Build composes a snapshot. It never fails: what cannot be used says so in the snapshot.
 func (b *Builder) Build(in Input) *Snapshot {
 	s := &Snapshot{
-		Policies: in.Policies, Audiences: map[string]*Audience{}, BuiltAt: in.At,
+		Policies: in.Policies, Audiences: map[string]*Audience{}, BuiltAt: in.At, Seals: in.Seals,
 		Providers: slices.Clone(in.Providers), Prefixes: slices.Clone(in.Prefixes),
 	}
 	slices.SortFunc(s.Providers, func(a, b *provider.Provider) int { return strings.Compare(a.Name, b.Name) })

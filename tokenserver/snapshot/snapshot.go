@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tokenwright/tokenwright/tokenserver/opaque"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
@@ -24,6 +25,8 @@ type Snapshot struct {
 	// Prefixes are all that providers hold, also those that cannot serve at present: a name that starts with one of
 	// them is nobody else's. The empty prefix is among them if a provider holds the names without one.
 	Prefixes []string
+	// Seals are what refresh tokens are sealed with; they open nothing if the Secret was never there.
+	Seals opaque.Keys
 	// JWKS is the JSON Web Key Set (RFC 7517) with every public key, and JWKSETag its strong entity tag, with quotes.
 	JWKS     []byte
 	JWKSETag string
