@@ -34,7 +34,7 @@ var layers = []layer{
 	{name: "applyconfiguration", packages: []string{"api/v1alpha1/applyconfiguration/..."}, mayImport: []string{"api", "applyconfiguration"}},
 	{name: "pure", pure: true, mayImport: []string{"api", "pure"}, packages: []string{
 		"tokenserver/caller", "tokenserver/scope", "tokenserver/policy/...", "tokenserver/keyring", "tokenserver/token",
-		"tokenserver/provider", "tokenserver/revocation", "tokenserver/quote", "tokenserver/opaque",
+		"tokenserver/provider", "tokenserver/revocation", "tokenserver/slot", "tokenserver/quote", "tokenserver/opaque",
 	}},
 	// The CRDs as files, for what checks objects without an API server.
 	{name: "crds", packages: []string{"config/crd"}, foreign: []string{}},

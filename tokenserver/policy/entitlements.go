@@ -69,6 +69,24 @@ func (x *Index) Entitlements(req Request) (Entitlements, error) {
 	return result, nil
 }
 
+// OfflineLifetime returns the longest life of a refresh token that the caller may have for the request's audience; zero if
+// none. It does not look at claims: policies that disagree on those say nothing against a refresh token.
+func (x *Index) OfflineLifetime(req Request) time.Duration {
+	req.Resource, req.Actions = Resource{}, nil
+	var result Entitlements
+	for _, p := range x.extras(req) {
+		if p.offline == nil {
+			continue
+		}
+		var notAfter time.Time
+		if p.when != nil {
+			notAfter = p.when.notAfter
+		}
+		result.offline(p.offline, req.Time, notAfter)
+	}
+	return max(0, result.OfflineLifetime)
+}
+
 type givenClaim struct {
 	value    string
 	by       Ref
