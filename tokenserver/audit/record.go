@@ -25,6 +25,8 @@ type Record struct {
 	// TokenID and KeyID are the token's jti and kid.
 	TokenID string `json:"jti,omitempty"`
 	KeyID   string `json:"kid,omitempty"`
+	// RefreshID is the id of the refresh token that was used or issued with it.
+	RefreshID string `json:"refreshID,omitempty"`
 	// Subject, Provider and Method are what was proved.
 	Subject  string `json:"subject,omitempty"`
 	Provider string `json:"provider,omitempty"`

@@ -7,7 +7,6 @@ import (
 
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
-	"github.com/tokenwright/tokenwright/tokenserver/issue"
 )
 
 // Name labels the endpoint in metrics and logs.
@@ -18,7 +17,7 @@ func Methods() []string { return []string{http.MethodGet, http.MethodPost} }
 
 // Granter answers requests; grant.Granter is the one.
 type Granter interface {
-	Grant(ctx context.Context, by grant.Grant, request *grant.Request) (issue.Token, error)
+	Grant(ctx context.Context, by grant.Grant, request *grant.Request) (grant.Answer, error)
 }
 
 // Endpoint answers GET and POST.

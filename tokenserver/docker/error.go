@@ -45,7 +45,7 @@ func unauthorized(message string, cause error) error {
 }
 
 func unsupportedGrant() error {
-	return translate(&grant.Error{Kind: grant.UnsupportedGrant, Message: "the only grant_type served here is password"})
+	return translate(&grant.Error{Kind: grant.UnsupportedGrant, Message: "the grant types served here are password and refresh_token"})
 }
 
 func tooManyScopes(cause error) error {

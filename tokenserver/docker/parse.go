@@ -10,6 +10,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
+	"github.com/tokenwright/tokenwright/tokenserver/opaque"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
 )
 
@@ -33,9 +34,23 @@ func parse(w http.ResponseWriter, r *http.Request) (*grant.Request, grant.Grant,
 	if err != nil {
 		return nil, nil, err
 	}
-	request.Credentials = credentials
+	request.Offline = query.Get("offline_token") == "true"
+	if isRefresh(credentials) {
+		request.Refresh = credentials.Password
+	} else {
+		request.Credentials = credentials
+	}
 	return request, grant.Docker{}, nil
 }
+
+// isRefresh says whether a password is a refresh token: it comes with the user name that clients of registries give an
+// identity token, or with none. With any other it would be somebody's password.
+func isRefresh(c identity.Credentials) bool {
+	return (c.Username == "" || c.Username == identityTokenUser) && opaque.IsRefresh(c.Password)
+}
+
+// identityTokenUser is what Docker puts in the place of a user name.
+const identityTokenUser = "<token>"
 
 // parsePost reads the form. The query of a POST means nothing: some clients leave in it what the realm had, and RFC 6749
 // (section 2.3.1) forbids credentials there.
@@ -58,11 +73,15 @@ func parsePost(w http.ResponseWriter, r *http.Request, header identity.Credentia
 	if header.Present {
 		return nil, nil, httpx.BadRequest("credentials may be in the form or in the Authorization header, not in both")
 	}
+	request.Offline = form.Get("access_type") == "offline"
 	switch grantType := form.Get("grant_type"); grantType {
 	case "password":
 		request.Credentials = identity.Credentials{Username: form.Get("username"), Password: form.Get("password")}
 		request.Credentials.Present = request.Credentials.Username != "" || request.Credentials.Password != ""
 		return request, grant.Password{}, nil
+	case "refresh_token":
+		request.Refresh = form.Get("refresh_token")
+		return request, grant.RefreshToken{}, nil
 	case "":
 		return nil, nil, httpx.BadRequest("grant_type is missing")
 	default:

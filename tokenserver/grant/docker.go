@@ -7,14 +7,19 @@ const (
 	nameAnonymous = "anonymous"
 	nameBasic     = "basic"
 	namePassword  = "password"
+	nameRefresh   = "refresh_token"
 )
 
-// Docker is the grant of GET in the Docker token protocol: HTTP Basic, or nobody in particular.
+// Docker is the grant of GET in the Docker token protocol: HTTP Basic with a password or a refresh token, or nobody in
+// particular.
 type Docker struct{}
 
 // Name implements Grant.
 func (Docker) Name(request *Request) string {
-	if request.Credentials.Present {
+	switch {
+	case request.Refresh != "":
+		return nameRefresh
+	case request.Credentials.Present:
 		return nameBasic
 	}
 	return nameAnonymous

@@ -7,11 +7,13 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/metrics"
+	"github.com/tokenwright/tokenwright/tokenserver/record"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -20,61 +22,95 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, from *snapshot.Snapshot, credentials identity.Credentials, now time.Time) (caller.Caller, error)
 }
 
-// Granter takes requests through the steps. All fields are required.
+// Granter takes requests through the steps. All fields but Records are required.
 type Granter struct {
 	Snapshots     *snapshot.Holder
 	Authenticator Authenticator
 	Issuer        *issue.Issuer
-	Audit         *audit.Log
-	Metrics       *metrics.Metrics
-	Log           logr.Logger
+	// Records are what was issued for long and what was taken back; nil: there are none, and no refresh tokens.
+	Records *record.Store
+	Audit   *audit.Log
+	Metrics *metrics.Metrics
+	Log     logr.Logger
 }
 
 // Grant answers the request with a token, or with an *Error. A refusal is audited too, as far as the audit log keeps up.
-func (g *Granter) Grant(ctx context.Context, by Grant, request *Request) (issue.Token, error) {
+func (g *Granter) Grant(ctx context.Context, by Grant, request *Request) (Answer, error) {
 	progress := &issue.Request{
 		ID: request.ID, Grant: by.Name(request), Scopes: request.Scopes, SourceIP: request.Source,
 		ClientID: request.ClientID, Account: request.Account, Time: request.Time,
 	}
-	issued, failure := g.steps(ctx, by, request, progress)
+	answer, failure := g.steps(ctx, by, request, progress)
 	if failure != nil {
 		g.refused(progress, failure)
-		return issue.Token{}, failure
+		return Answer{}, failure
 	}
-	return issued, nil
+	return answer, nil
 }
 
 // steps are the same for every grant, in this order. One snapshot is used to the end: what was true of the policies
 // when the caller was proved is true when the token is signed.
-func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progress *issue.Request) (issue.Token, *Error) {
+func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progress *issue.Request) (Answer, *Error) {
 	// 1. The grant's own needs.
 	if failure := by.Check(request); failure != nil {
-		return issue.Token{}, failure
+		return Answer{}, failure
 	}
 
 	// 2. One snapshot.
 	from := g.Snapshots.Load()
 
 	// 3. Who asks. Before all that depends on the snapshot's content, so that a wrong password is always 401.
-	who, failure := g.authenticate(ctx, from, request)
+	who, resumed, failure := g.prove(ctx, from, request)
 	if failure != nil {
-		return issue.Token{}, failure
+		return Answer{}, failure
 	}
 	progress.Caller = who
 
 	// 4. For what audience.
 	audience, known := from.Audiences[request.Audience]
 	if !known {
-		return issue.Token{}, &Error{Kind: UnknownAudience, Message: "the service is not known here"}
+		return Answer{}, &Error{Kind: UnknownAudience, Message: "the service is not known here"}
 	}
 	progress.Audience, progress.Policies = audience, from.Policies
 
-	// 5. Decide, mint, audit.
+	// 5. Whether what was issued until now is being taken back.
+	if failure := g.mayMint(progress); failure != nil {
+		return Answer{}, failure
+	}
+
+	// 6. The refresh token: the one that came if policy still allows it, or a new one.
+	refresh, failure := g.refresh(ctx, from, request, progress, resumed)
+	if failure != nil {
+		return Answer{}, failure
+	}
+
+	// 7. Decide, mint, audit.
 	issued, err := g.Issuer.Registry(progress)
 	if err != nil {
-		return issue.Token{}, issueError(err)
+		return Answer{}, issueError(err)
 	}
-	return issued, nil
+	return Answer{Token: issued, Refresh: refresh}, nil
+}
+
+// prove says who asks. Of a caller who came with a refresh token, the record is returned, too.
+func (g *Granter) prove(ctx context.Context, from *snapshot.Snapshot, request *Request) (caller.Caller, *v1alpha1.IssuedToken, *Error) {
+	if request.Refresh != "" {
+		return g.resume(ctx, from, request)
+	}
+	who, failure := g.authenticate(ctx, from, request)
+	return who, nil, failure
+}
+
+// mayMint refuses for the moments in which a token could not be told from those that a revocation of the subject speaks of.
+func (g *Granter) mayMint(progress *issue.Request) *Error {
+	if g.Records == nil || progress.Caller.IsAnonymous() {
+		return nil
+	}
+	wait := g.Records.Index().Revocations().Minting(progress.Caller.Username, progress.Audience.Name, progress.Time)
+	if wait <= 0 {
+		return nil
+	}
+	return &Error{Kind: Unavailable, Message: "the tokens of this user were revoked a moment ago", RetryAfter: wait}
 }
 
 func (g *Granter) authenticate(ctx context.Context, from *snapshot.Snapshot, request *Request) (caller.Caller, *Error) {

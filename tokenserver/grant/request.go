@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
+	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
 )
 
@@ -21,8 +22,19 @@ type Request struct {
 	Scopes []scope.Scope
 	// Credentials are as they came.
 	Credentials identity.Credentials
+	// Refresh is a refresh token as it came; credentials beside it mean nothing.
+	Refresh string
+	// Offline says that a refresh token is asked for.
+	Offline bool
 	// ClientID and Account are claims that nobody proved: audit data, never identity.
 	ClientID, Account string
+}
+
+// Answer is what a request got.
+type Answer struct {
+	issue.Token
+	// Refresh is a refresh token: a new one, or the one that came. Empty if there is none.
+	Refresh string
 }
 
 // Grant is one way to a token.

@@ -69,7 +69,9 @@ type Request struct {
 	SourceIP netip.Addr
 	// ClientID and Account are claims that nobody proved. They go into the audit record and nowhere else.
 	ClientID, Account string
-	Time              time.Time
+	// RefreshID is the id of the refresh token that came, or that goes with the answer.
+	RefreshID string
+	Time      time.Time
 }
 
 // Token is what was issued.
@@ -100,6 +102,11 @@ func (i *Issuer) Registry(request *Request) (Token, error) {
 	}
 	i.Metrics.Token(request.Grant, request.Audience.Name)
 	return minted, nil
+}
+
+// Usable returns how long a token could live, or ErrNoKey if none can be signed for the request's audience at present.
+func (i *Issuer) Usable(request *Request) (time.Duration, error) {
+	return i.usable(request.Audience, request.Time)
 }
 
 // usable returns how long a token may live if the audience's key may sign now. A replica that nobody tells about a

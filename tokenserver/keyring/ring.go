@@ -128,6 +128,17 @@ func JWKS(rings ...Ring) jose.JSONWebKeySet {
 	return set
 }
 
+// Verifying are the keys that verify, with or without a private half: those of the JWKS.
+func (r Ring) Verifying() []Key {
+	var keys []Key
+	for _, k := range r.Keys {
+		if k.public() {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
+
 // PublicPEM returns the public key as a PEM block of type PUBLIC KEY (RFC 7468).
 func (k Key) PublicPEM() ([]byte, error) {
 	der, err := x509.MarshalPKIXPublicKey(k.Public)

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/opaque"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
+	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
 
 // Input is what a snapshot is composed of.
@@ -84,6 +85,7 @@ func (b *Builder) addKeys(s *Snapshot, in Input) {
 	}
 	owners := keyring.AudienceOwners(objects)
 	b.begin(in.Namespaces)
+	s.Verification = map[string][]token.Public{}
 	rings := make([]keyring.Ring, 0, len(keys))
 	for _, k := range keys {
 		prototype := b.audience(k)
@@ -103,6 +105,9 @@ func (b *Builder) addKeys(s *Snapshot, in Input) {
 		}
 		if k.Known {
 			rings = append(rings, k.Ring)
+			for _, key := range k.Ring.Verifying() {
+				s.Verification[key.KeyID] = append(s.Verification[key.KeyID], token.Public{Owner: k.Object.Name, Algorithm: key.Algorithm, Key: key.Public})
+			}
 		}
 	}
 	b.end()

@@ -30,6 +30,8 @@ type Snapshot struct {
 	// JWKS is the JSON Web Key Set (RFC 7517) with every public key, and JWKSETag its strong entity tag, with quotes.
 	JWKS     []byte
 	JWKSETag string
+	// Verification are the same public keys by their kid, for tokens that come back.
+	Verification map[string][]token.Public
 	// Serves are the thumbprints of the keys in JWKS that are or will be used: those that are Pending, Published or Active.
 	Serves []string
 	// BuiltAt is when the snapshot was composed; zero for the empty one that is there before the first.
@@ -61,6 +63,19 @@ type Audience struct {
 	Unusable string
 	// Namespaces says whose AccessPolicies may speak of the audience.
 	Namespaces Admission
+}
+
+// Verify returns what a token of ours says that is good now, of one of the types: see token.Verify. A token whose SigningKey
+// has lost the audience since is not.
+func (s *Snapshot) Verify(text, issuer string, now time.Time, types ...string) (token.Verified, error) {
+	return token.Verify(text, token.Expected{
+		Issuer: issuer, Types: types, Now: now,
+		Keys: func(kid string) []token.Public { return s.Verification[kid] },
+		Serves: func(owner, audience string) bool {
+			a, ok := s.Audiences[audience]
+			return ok && a.SigningKey == owner
+		},
+	})
 }
 
 // Holder holds the current snapshot. The zero value holds an empty one, which denies all.

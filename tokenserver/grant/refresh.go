@@ -1,0 +1,194 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/caller"
+	"github.com/tokenwright/tokenwright/tokenserver/identity"
+	"github.com/tokenwright/tokenwright/tokenserver/issue"
+	"github.com/tokenwright/tokenwright/tokenserver/metrics"
+	"github.com/tokenwright/tokenwright/tokenserver/opaque"
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
+	"github.com/tokenwright/tokenwright/tokenserver/record"
+	"github.com/tokenwright/tokenwright/tokenserver/revocation"
+	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
+)
+
+// RefreshToken is grant_type=refresh_token (RFC 6749, section 6). The token does not change: clients of registries store
+// none other.
+type RefreshToken struct{}
+
+// Name implements Grant.
+func (RefreshToken) Name(*Request) string { return nameRefresh }
+
+// Check implements Grant.
+func (RefreshToken) Check(request *Request) *Error {
+	if request.Refresh == "" {
+		return &Error{Kind: InvalidRequest, Message: "refresh_token is missing"}
+	}
+	return needsAudience(request)
+}
+
+// What is wrong with a refresh token, for the log. A client is told no more than that it was not accepted.
+var (
+	errNoRecords   = errors.New("this server has no records")
+	errRevoked     = errors.New("the refresh token was revoked")
+	errWrongRecord = errors.New("the refresh token is not that of its record")
+	errForAnother  = errors.New("the refresh token is for another audience")
+	errNotAllowed  = errors.New("no policy lets the caller have refresh tokens any more")
+)
+
+// resume proves the caller by a refresh token. Nobody looks for a record before the seal has shown that it is ours.
+func (g *Granter) resume(ctx context.Context, from *snapshot.Snapshot, request *Request) (caller.Caller, *v1alpha1.IssuedToken, *Error) {
+	who, found, err := g.open(ctx, from, request)
+	switch {
+	case err == nil:
+		g.Metrics.Authentication(nameRefresh, metrics.AuthenticationOK)
+		return who, found, nil
+	case errors.Is(err, record.ErrUnavailable):
+		g.Metrics.Authentication(nameRefresh, metrics.AuthenticationUnavailable)
+		return caller.Caller{}, nil, recordError(err)
+	case errors.Is(err, identity.ErrUnavailable):
+		g.Metrics.Authentication(nameRefresh, metrics.AuthenticationUnavailable)
+		return caller.Caller{}, nil, authenticationError(err)
+	}
+	g.Metrics.Authentication(nameRefresh, metrics.AuthenticationRefused)
+	return caller.Caller{}, nil, &Error{Kind: BadCredentials, Message: "the refresh token was not accepted", Cause: err}
+}
+
+func (g *Granter) open(ctx context.Context, from *snapshot.Snapshot, request *Request) (caller.Caller, *v1alpha1.IssuedToken, error) {
+	if g.Records == nil {
+		return caller.Caller{}, nil, errNoRecords
+	}
+	opened, err := from.Seals.Open(request.Refresh, request.Time)
+	if err != nil {
+		return caller.Caller{}, nil, err
+	}
+	revocations := g.Records.Index().Revocations()
+	if revocations.Token(opened.ID) {
+		return caller.Caller{}, nil, errRevoked
+	}
+	found, err := g.Records.Get(ctx, opened.ID)
+	if err != nil {
+		return caller.Caller{}, nil, err
+	}
+	spec := &found.Spec
+	switch {
+	case spec.Type != v1alpha1.RefreshToken || spec.ID != opened.ID || !opened.Matches(spec.SecretHash):
+		return caller.Caller{}, nil, errWrongRecord
+	case !request.Time.Before(revocation.Time(spec.Expires)):
+		return caller.Caller{}, nil, opaque.ErrNotOurs
+	case string(spec.Audience) != request.Audience:
+		return caller.Caller{}, nil, errForAnother
+	case revocations.Record(spec.Subject.Username, string(spec.Audience), found.CreationTimestamp.Time):
+		return caller.Caller{}, nil, errRevoked
+	}
+	proof := identity.Proof{Provider: spec.Provider.Name, ProviderUID: spec.Provider.UID, Credential: spec.Credential}
+	who, err := identity.Resume(from, spec.Subject.Username, proof, revocation.Time(spec.AuthTime))
+	return who, found, err
+}
+
+// refresh returns the refresh token that goes with the answer, if any.
+func (g *Granter) refresh(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request, resumed *v1alpha1.IssuedToken) (string, *Error) {
+	switch {
+	case resumed != nil:
+		progress.RefreshID = resumed.Spec.ID
+		return g.again(request, progress, resumed)
+	case request.Offline && g.Records != nil && progress.Caller.Method == caller.MethodPassword:
+		return g.anew(ctx, from, request, progress)
+	}
+	return "", nil
+}
+
+// again asks the policies anew about a refresh token that came.
+func (g *Granter) again(request *Request, progress *issue.Request, resumed *v1alpha1.IssuedToken) (string, *Error) {
+	longest := offlineLifetime(progress)
+	if longest == 0 || !request.Time.Before(resumed.CreationTimestamp.Add(longest)) {
+		return "", &Error{Kind: BadCredentials, Message: "the refresh token was not accepted", Cause: errNotAllowed}
+	}
+	g.Records.Used(resumed.Spec.ID, request.Time)
+	return request.Refresh, nil
+}
+
+// anew makes and stores a refresh token if policy allows one. If it cannot be stored there is no answer: a client that asked
+// for one would keep the password instead.
+func (g *Granter) anew(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request) (string, *Error) {
+	lifetime := min(offlineLifetime(progress), opaque.MaxLifetime).Truncate(time.Second)
+	if lifetime <= 0 {
+		return "", nil
+	}
+	if _, err := g.Issuer.Usable(progress); err != nil {
+		return "", issueError(err)
+	}
+	secret, err := opaque.NewSecret(g.Issuer.Random)
+	if err != nil {
+		return "", recordError(err)
+	}
+	proof, err := identity.ProofOf(from, progress.Caller)
+	if err != nil {
+		return "", recordError(err)
+	}
+	expires := request.Time.Truncate(time.Second).Add(lifetime)
+	token := newRecord(request, progress, proof, secret, expires)
+	if err := g.Records.Create(ctx, token); err != nil {
+		return "", recordError(err)
+	}
+	text, err := from.Seals.Seal(token.Spec.ID, secret, expires)
+	if err != nil {
+		return "", recordError(err)
+	}
+	progress.RefreshID = token.Spec.ID
+	return text, nil
+}
+
+func newRecord(request *Request, progress *issue.Request, proof identity.Proof, secret opaque.Secret, expires time.Time) *v1alpha1.IssuedToken {
+	who := progress.Caller
+	t := &v1alpha1.IssuedToken{Spec: v1alpha1.IssuedTokenSpec{
+		Type:       v1alpha1.RefreshToken,
+		Subject:    v1alpha1.RecordedSubject{Username: who.Username, UID: who.UID, Groups: who.Groups},
+		Provider:   v1alpha1.RecordedProvider{Name: proof.Provider, UID: proof.ProviderUID},
+		Credential: proof.Credential,
+		AuthTime:   dateTime(who.AuthTime),
+		Audience:   v1alpha1.Audience(progress.Audience.Name),
+		ClientID:   clientID(request.ClientID),
+		SecretHash: secret.Hash(),
+		Expires:    dateTime(expires),
+	}}
+	return t
+}
+
+// offlineLifetime is how long a refresh token of the caller may live by the policies as they are.
+func offlineLifetime(progress *issue.Request) time.Duration {
+	return progress.Policies.OfflineLifetime(policy.Request{
+		Caller: progress.Caller, Audience: progress.Audience.Name, SourceIP: progress.SourceIP, Time: progress.Time,
+		Admits: progress.Audience.Namespaces.Admits,
+	})
+}
+
+func dateTime(t time.Time) v1alpha1.DateTime {
+	return v1alpha1.DateTime(t.UTC().Format(time.RFC3339))
+}
+
+// longestClientID is what a record has room for, in bytes.
+const longestClientID = 253
+
+// clientID is what a client calls itself, as far as a record can hold it.
+func clientID(claimed string) string {
+	if !printable(claimed) {
+		return ""
+	}
+	return claimed[:min(len(claimed), longestClientID)]
+}
+
+func recordError(err error) *Error {
+	if errors.Is(err, identity.ErrBadCredentials) {
+		return authenticationError(err)
+	}
+	return &Error{
+		Kind: Unavailable, Message: "refresh tokens can be neither stored nor read at present",
+		RetryAfter: max(retryAfter, record.RetryAfter(err)), Cause: err,
+	}
+}
