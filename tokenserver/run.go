@@ -2,13 +2,18 @@ package tokenserver
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
 	"github.com/tokenwright/tokenwright/tokenserver/lease"
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
 	"github.com/tokenwright/tokenwright/tokenserver/offline"
+	"github.com/tokenwright/tokenwright/tokenserver/record"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -22,13 +27,21 @@ func Run(ctx context.Context, options Options) error {
 		return runOffline(ctx, options)
 	}
 	holder, fence := &snapshot.Holder{}, snapshot.NewFence(options.MaxStaleness)
+	index := &record.Index{}
 	observer, err := observe.New(observe.Options{
-		Config: options.Config, Namespace: options.Namespace, Holder: holder, Log: options.Log.WithName("observe"),
+		Config: options.Config, Namespace: options.Namespace, Holder: holder, Records: index, Log: options.Log.WithName("observe"),
 		MaxStaleness: options.MaxStaleness,
 	})
 	if err != nil {
 		return err
 	}
+	client, err := record.NewClient(options.Config)
+	if err != nil {
+		return err
+	}
+	records := record.New(record.Options{
+		Client: client, Namespace: options.Namespace, Index: index, Random: rand.Reader, Now: time.Now, Log: options.Log.WithName("record"),
+	})
 	leases, err := lease.NewClient(options.Config, options.Namespace)
 	if err != nil {
 		return err
@@ -47,7 +60,13 @@ func Run(ctx context.Context, options Options) error {
 	authenticator := identity.New(identity.Options{Cluster: cluster, Log: options.Log.WithName("identity")})
 	return Serve(ctx, options, Parts{
 		Snapshots: holder, Authenticator: authenticator, Observer: observer, Fence: fence, Lease: keeper,
-		Background: func(ctx context.Context) error { return authenticator.KeepKeys(ctx, holder) },
+		Records: records,
+		Background: func(ctx context.Context) error {
+			both, ctx := errgroup.WithContext(ctx)
+			both.Go(func() error { return authenticator.KeepKeys(ctx, holder) })
+			both.Go(func() error { return records.Run(ctx) })
+			return both.Wait()
+		},
 	})
 }
 
@@ -62,14 +81,18 @@ func runOffline(ctx context.Context, options Options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, source.Close()) }()
+	index := &record.Index{} // of a kind that the source does not have: it stays empty
 	observer, err := observe.New(observe.Options{
-		Source: source.Objects(), Namespace: options.Namespace, Holder: holder, Log: options.Log.WithName("observe"),
+		Source: source.Objects(), Namespace: options.Namespace, Holder: holder, Records: index, Log: options.Log.WithName("observe"),
 	})
 	if err != nil {
 		return err
 	}
 	return Serve(ctx, options, Parts{
 		Snapshots: holder, Observer: observer,
+		Records: record.New(record.Options{
+			Namespace: options.Namespace, Index: index, Random: rand.Reader, Now: time.Now, Log: options.Log.WithName("record"),
+		}),
 		Authenticator: identity.New(identity.Options{Log: options.Log.WithName("identity")}),
 		Background:    source.Run, Collector: source,
 		Condition: func() error { return source.Condition().Err() },

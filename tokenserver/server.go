@@ -22,6 +22,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/metrics"
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
+	"github.com/tokenwright/tokenwright/tokenserver/record"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -50,6 +51,8 @@ type Parts struct {
 	Snapshots     *snapshot.Holder
 	Authenticator grant.Authenticator
 	Observer      Observer
+	// Records are what is recorded and revoked.
+	Records *record.Store
 	// Fence keeps a server that is cut off from signing, and Lease opens it; both may be nil: it is never cut off then.
 	Fence *snapshot.Fence
 	Lease Lease

@@ -27,7 +27,7 @@ import (
 //
 // +kubebuilder:rbac:groups=tokenwright.dev,resources=accesspolicies;clusteraccesspolicies,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=list;watch
-// +kubebuilder:rbac:groups=tokenwright.dev,resources=signingkeys;identityproviders,verbs=list;watch,namespace=tokenwright-system
+// +kubebuilder:rbac:groups=tokenwright.dev,resources=signingkeys;identityproviders;issuedtokens;tokenrevocations,verbs=list;watch,namespace=tokenwright-system
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=list;watch,namespace=tokenwright-system
 
 // newCache makes the cache of what the server observes, and of nothing else.
@@ -53,6 +53,8 @@ func newCache(config *rest.Config, o Options, failed toolscache.WatchErrorHandle
 		ByObject: map[client.Object]cache.ByObject{
 			&v1alpha1.SigningKey{}:       {Namespaces: system},
 			&v1alpha1.IdentityProvider{}: {Namespaces: system},
+			&v1alpha1.IssuedToken{}:      {Namespaces: system},
+			&v1alpha1.TokenRevocation{}:  {Namespaces: system},
 			&corev1.Secret{}: {Namespaces: map[string]cache.Config{
 				o.Namespace: {LabelSelector: selector},
 			}},
@@ -77,6 +79,8 @@ func mapper() meta.RESTMapper {
 	add(v1alpha1.GroupVersion, "ClusterAccessPolicy", "clusteraccesspolicies", meta.RESTScopeRoot)
 	add(v1alpha1.GroupVersion, "SigningKey", "signingkeys", meta.RESTScopeNamespace)
 	add(v1alpha1.GroupVersion, "IdentityProvider", "identityproviders", meta.RESTScopeNamespace)
+	add(v1alpha1.GroupVersion, "IssuedToken", "issuedtokens", meta.RESTScopeNamespace)
+	add(v1alpha1.GroupVersion, "TokenRevocation", "tokenrevocations", meta.RESTScopeNamespace)
 	add(corev1.SchemeGroupVersion, "Secret", "secrets", meta.RESTScopeNamespace)
 	add(corev1.SchemeGroupVersion, "Namespace", "namespaces", meta.RESTScopeRoot)
 	return m
@@ -107,6 +111,10 @@ func trim(in any) (any, error) {
 		object.Status = v1alpha1.SigningKeyStatus{ActiveKeyID: object.Status.ActiveKeyID}
 	case *v1alpha1.IdentityProvider:
 		object.Status = v1alpha1.IdentityProviderStatus{}
+	case *v1alpha1.IssuedToken:
+		object.Labels, object.OwnerReferences, object.Finalizers = nil, nil, nil
+	case *v1alpha1.TokenRevocation:
+		object.Labels, object.OwnerReferences, object.Finalizers, object.Spec.Reason = nil, nil, nil, ""
 	}
 	return in, nil
 }

@@ -70,6 +70,13 @@ func (c *changes) policy(ref policy.Ref, object client.Object) {
 	})
 }
 
+// watchedKind is a kind that is watched, and what is done with its objects.
+type watchedKind struct {
+	name    string
+	object  client.Object
+	handler cache.ResourceEventHandler
+}
+
 // register adds the handlers of every kind. Nothing is sent before the cache starts.
 func (o *Observer) register(ctx context.Context) ([]registration, error) {
 	c := o.changes
@@ -79,11 +86,7 @@ func (o *Observer) register(ctx context.Context) ([]registration, error) {
 	cluster := func(_, name string) policy.Ref {
 		return policy.Ref{Kind: policy.KindClusterAccessPolicy, Name: name}
 	}
-	kinds := []struct {
-		name    string
-		object  client.Object
-		handler cache.ResourceEventHandler
-	}{
+	kinds := []watchedKind{
 		{"AccessPolicies", &v1alpha1.AccessPolicy{}, policyHandler(c, namespaced)},
 		{"ClusterAccessPolicies", &v1alpha1.ClusterAccessPolicy{}, policyHandler(c, cluster)},
 		{"namespaces", namespaceKind(), otherHandler(c, func(p *pending) { p.namespaces = true })},
@@ -91,6 +94,7 @@ func (o *Observer) register(ctx context.Context) ([]registration, error) {
 		{"IdentityProviders", &v1alpha1.IdentityProvider{}, otherHandler(c, func(p *pending) { p.providers = true })},
 		{"Secrets", &corev1.Secret{}, otherHandler(c, func(p *pending) { p.keys, p.providers = true, true })},
 	}
+	kinds = append(kinds, recordKinds(o.options.Records)...)
 	registrations := make([]registration, 0, len(kinds))
 	for _, kind := range kinds {
 		informer, err := o.cache.GetInformer(ctx, kind.object, crcache.BlockUntilSynced(false))

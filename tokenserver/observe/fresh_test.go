@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/controlplane"
+	"github.com/tokenwright/tokenwright/tokenserver/record"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -18,7 +19,8 @@ import (
 func startBounded(t *testing.T, config *rest.Config, limit time.Duration) observing {
 	t.Helper()
 	holder := &snapshot.Holder{}
-	o, err := New(Options{Config: config, Namespace: system, Holder: holder, Log: testr.New(t), MaxStaleness: limit})
+	records := &record.Index{}
+	o, err := New(Options{Config: config, Namespace: system, Holder: holder, Records: records, Log: testr.New(t), MaxStaleness: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +33,7 @@ func startBounded(t *testing.T, config *rest.Config, limit time.Duration) observ
 			t.Errorf("observe: %v", err)
 		}
 	})
-	return observing{o, holder}
+	return observing{o, holder, records}
 }
 
 func (o observing) fresh(t *testing.T) error {

@@ -1,8 +1,10 @@
 package observe
 
 import (
+	"maps"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -12,8 +14,14 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
-// observed are the resources that snapshots are made of, as paths name them.
-var observed = sets.New("accesspolicies", "clusteraccesspolicies", "namespaces", "signingkeys", "identityproviders", "secrets")
+// watches are the resources that are watched, as paths name them.
+func (o Options) watches() sets.Set[string] {
+	resources := sets.New("accesspolicies", "clusteraccesspolicies", "namespaces", "signingkeys", "identityproviders", "secrets")
+	if o.Records != nil {
+		resources.Insert("issuedtokens", "tokenrevocations")
+	}
+	return resources
+}
 
 const (
 	// probe is the length of a watch that is to show soon that it works: API servers send a bookmark two seconds before
@@ -37,12 +45,13 @@ const (
 type hearing struct {
 	// limit is the age from which a view may not be signed by; 0: none, and requests stay as they are.
 	limit time.Duration
+	// heard is not changed once it is made.
 	heard map[string]*atomic.Pointer[time.Time]
 }
 
-func newHearing(limit time.Duration) *hearing {
+func newHearing(limit time.Duration, resources sets.Set[string]) *hearing {
 	h := &hearing{limit: limit, heard: map[string]*atomic.Pointer[time.Time]{}}
-	for resource := range observed {
+	for resource := range resources {
 		h.heard[resource] = &atomic.Pointer[time.Time]{}
 	}
 	return h
@@ -50,7 +59,7 @@ func newHearing(limit time.Duration) *hearing {
 
 // oldest returns the kind that was not heard from for longest, and when it was; the zero time if it never was.
 func (h *hearing) oldest() (oldest time.Time, kind string) {
-	for _, resource := range sets.List(observed) {
+	for _, resource := range slices.Sorted(maps.Keys(h.heard)) {
 		at := h.last(resource)
 		if kind == "" || at.Before(oldest) {
 			oldest, kind = at, resource
@@ -98,7 +107,7 @@ type listener struct {
 // RoundTrip implements http.RoundTripper.
 func (l *listener) RoundTrip(request *http.Request) (*http.Response, error) {
 	resource := path.Base(request.URL.Path)
-	if request.Method != http.MethodGet || !observed.Has(resource) {
+	if _, watched := l.hearing.heard[resource]; !watched || request.Method != http.MethodGet {
 		return l.next.RoundTrip(request)
 	}
 	query := request.URL.Query()

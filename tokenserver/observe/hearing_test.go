@@ -11,6 +11,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/util/sets"
+
+	"github.com/tokenwright/tokenwright/tokenserver/record"
 )
 
 // part is something that an answer brings, after a while.
@@ -98,7 +101,7 @@ func TestWhatCountsAsHeard(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := &listener{next: &answers{status: tc.status, parts: tc.parts}, hearing: newHearing(time.Hour)}
+				l := &listener{next: &answers{status: tc.status, parts: tc.parts}, hearing: newHearing(time.Hour, everyKind())}
 				l.hearing.note("secrets") // else the watch would be a short one
 				before := l.hearing.last("secrets")
 				time.Sleep(time.Second)
@@ -162,7 +165,7 @@ func TestHowLongAWatchMayBe(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := &answers{status: 200}
-				l := &listener{next: api, hearing: newHearing(tc.limit)}
+				l := &listener{next: api, hearing: newHearing(tc.limit, everyKind())}
 				if tc.heard > 0 {
 					l.hearing.note("secrets")
 					time.Sleep(tc.heard)
@@ -196,7 +199,7 @@ func TestAWatchThatSpeaksIsNotCut(t *testing.T) {
 			parts = append(parts, part{time.Minute, bookmark, nil})
 		}
 		api := &answers{status: 200, parts: append(parts, part{time.Minute, "", io.EOF})}
-		l := &listener{next: api, hearing: newHearing(5 * time.Minute)}
+		l := &listener{next: api, hearing: newHearing(5*time.Minute, everyKind())}
 		l.hearing.note("secrets")
 		if err := read(t, l, aWatch); err != nil {
 			t.Errorf("err = %v", err)
@@ -206,8 +209,8 @@ func TestAWatchThatSpeaksIsNotCut(t *testing.T) {
 
 func TestTheKindThatWasNotHeardFromForLongest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := newHearing(time.Hour)
-		for resource := range observed {
+		h := newHearing(time.Hour, everyKind())
+		for resource := range everyKind() {
 			if resource != "namespaces" {
 				h.note(resource)
 			}
@@ -216,7 +219,7 @@ func TestTheKindThatWasNotHeardFromForLongest(t *testing.T) {
 			t.Errorf("%s at %s: never is the longest", kind, at)
 		}
 		time.Sleep(time.Second)
-		for resource := range observed {
+		for resource := range everyKind() {
 			if resource != "signingkeys" {
 				h.note(resource)
 			}
@@ -230,3 +233,6 @@ func TestTheKindThatWasNotHeardFromForLongest(t *testing.T) {
 		}
 	})
 }
+
+// everyKind are the resources of a server with records.
+func everyKind() sets.Set[string] { return Options{Records: &record.Index{}}.watches() }

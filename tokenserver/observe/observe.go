@@ -33,7 +33,9 @@ type Options struct {
 	Namespace string
 	// Holder gets the snapshots.
 	Holder *snapshot.Holder
-	Log    logr.Logger
+	// Records gets the records of tokens and the revocations as they are seen; nil: they are not watched.
+	Records Records
+	Log     logr.Logger
 	// Pause is how long changes are gathered before a snapshot is composed; 0: 20 ms.
 	Pause time.Duration
 	// KeyPatience is how long Ready waits for a key set that the manager says it has made; 0: 30 s.
@@ -93,7 +95,7 @@ func New(o Options) (*Observer, error) {
 	if o.KeyPatience <= 0 {
 		o.KeyPatience = 30 * time.Second
 	}
-	observer := &Observer{options: o, changes: newChanges(), hearing: newHearing(o.MaxStaleness)}
+	observer := &Observer{options: o, changes: newChanges(), hearing: newHearing(o.MaxStaleness, o.watches())}
 	c, err := newCache(observer.config(), o, observer.watchFailed)
 	if err != nil {
 		return nil, fmt.Errorf("make the cache: %w", err)

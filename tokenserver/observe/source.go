@@ -38,6 +38,10 @@ func informersOf(source Source, namespace string, watched labels.Selector) func(
 			kind, of = v1alpha1.GroupVersion.WithKind("SigningKey"), namespace
 		case *v1alpha1.IdentityProvider:
 			kind, of = v1alpha1.GroupVersion.WithKind("IdentityProvider"), namespace
+		case *v1alpha1.IssuedToken:
+			kind, of = v1alpha1.GroupVersion.WithKind("IssuedToken"), namespace
+		case *v1alpha1.TokenRevocation:
+			kind, of = v1alpha1.GroupVersion.WithKind("TokenRevocation"), namespace
 		case *corev1.Secret:
 			kind, of, selector = corev1.SchemeGroupVersion.WithKind("Secret"), namespace, watched
 		case *metav1.PartialObjectMetadata:

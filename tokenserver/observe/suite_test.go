@@ -16,6 +16,7 @@ import (
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/controlplane"
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
+	"github.com/tokenwright/tokenwright/tokenserver/record"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -46,7 +47,8 @@ func run(m *testing.M) int {
 // observing is an observer that runs until the test ends.
 type observing struct {
 	*Observer
-	holder *snapshot.Holder
+	holder  *snapshot.Holder
+	records *record.Index
 }
 
 func start(t *testing.T, config *rest.Config) observing {

@@ -1,0 +1,99 @@
+package record
+
+import (
+	"context"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/slot"
+)
+
+// Create stores a record. It gives it a name and an id unless it has an id already, as after a failure: storing the same
+// twice is harmless, and makes one object. On success t is what is stored.
+//
+// A user who has too many refresh tokens loses those that were not used for longest; one who has too many records of all
+// kinds gets no more.
+func (s *Store) Create(ctx context.Context, t *v1alpha1.IssuedToken) error {
+	if err := s.noRecords(); err != nil {
+		return err
+	}
+	if err := s.admit(t); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	for range attempts {
+		if err := s.place(t); err != nil {
+			return err
+		}
+		stored := &v1alpha1.IssuedToken{ObjectMeta: metav1.ObjectMeta{Namespace: s.options.Namespace, Name: t.Name}, Spec: *t.Spec.DeepCopy()}
+		taken := false
+		err := s.write(ctx, "create IssuedToken "+t.Name, func(ctx context.Context) (err error) {
+			taken, err = s.createOrFind(ctx, stored)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if taken {
+			t.Spec.ID, t.Name = "", ""
+			continue
+		}
+		stored.DeepCopyInto(t)
+		s.await(ctx, "IssuedToken "+t.Name, func() bool { return s.options.Index.observed(t) })
+		s.evict(ctx, t)
+		return nil
+	}
+	return fmt.Errorf("create an IssuedToken: %w: no free place in a status list was found", ErrUnavailable)
+}
+
+// place draws the record's place in a status list, which is its name and a part of its id.
+func (s *Store) place(t *v1alpha1.IssuedToken) error {
+	if t.Spec.ID != "" {
+		id, ok := slot.Parse(t.Spec.ID)
+		if !ok {
+			return fmt.Errorf("create an IssuedToken: %w: its id is none", ErrRefused)
+		}
+		t.Name = id.Name()
+		return nil
+	}
+	for {
+		id, err := slot.Draw(s.options.Random, slot.Lists(s.options.Index.Len()))
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, err)
+		}
+		if s.options.Index.named(id.Name()) == nil {
+			t.Name, t.Spec.ID = id.Name(), id.String()
+			return nil
+		}
+	}
+}
+
+// createOrFind creates the object, or finds that it is there already, from a try whose answer was lost. It returns whether
+// another has its place.
+func (s *Store) createOrFind(ctx context.Context, t *v1alpha1.IssuedToken) (taken bool, err error) {
+	mine := t.DeepCopy()
+	if err = s.options.Client.Create(ctx, t); !apierrors.IsAlreadyExists(err) {
+		return false, err
+	}
+	*t = v1alpha1.IssuedToken{}
+	if err := s.options.Client.Get(ctx, client.ObjectKeyFromObject(mine), t); err != nil {
+		mine.DeepCopyInto(t)
+		if apierrors.IsNotFound(err) {
+			return false, apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("issuedtokens").GroupResource(), t.Name, err) // it was just collected
+		}
+		return false, err
+	}
+	return !equality.Semantic.DeepEqual(mine.Spec, t.Spec), nil
+}
+
+// observed says whether the object was seen.
+func (x *Index) observed(t *v1alpha1.IssuedToken) bool {
+	seen := x.named(t.Name)
+	return seen != nil && seen.UID == t.UID
+}
