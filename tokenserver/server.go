@@ -138,6 +138,7 @@ func (s *server) run(ctx context.Context) error {
 func (s *server) routes() http.Handler {
 	token := docker.Endpoint{Granter: &grant.Granter{
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
+		Records: s.parts.Records,
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
 			Fence: s.parts.Fence, Log: s.options.Log,

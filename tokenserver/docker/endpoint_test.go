@@ -28,11 +28,11 @@ import (
 type granter struct {
 	asked  *grant.Request
 	by     string
-	answer issue.Token
+	answer grant.Answer
 	err    error
 }
 
-func (g *granter) Grant(_ context.Context, by grant.Grant, request *grant.Request) (issue.Token, error) {
+func (g *granter) Grant(_ context.Context, by grant.Grant, request *grant.Request) (grant.Answer, error) {
 	g.asked, g.by = request, by.Name(request)
 	return g.answer, g.err
 }
@@ -87,7 +87,7 @@ func TestWhatIsUnderstood(t *testing.T) {
 		"Docker's login": {
 			reason:  "no scope is an ask, too",
 			request: get("account=alice&client_id=docker&offline_token=true&service=r", basicOf("alice:secret")),
-			want:    want{"basic", grant.Request{Audience: "r", Credentials: alice, ClientID: "docker", Account: "alice"}},
+			want:    want{"basic", grant.Request{Audience: "r", Credentials: alice, ClientID: "docker", Account: "alice", Offline: true}},
 		},
 		"crane, anonymous": {
 			reason:  "no credentials are nobody",
@@ -118,6 +118,41 @@ func TestWhatIsUnderstood(t *testing.T) {
 			reason:  "a JWT may come with any user name",
 			request: get("service=r", basicOf(":a.b.c")),
 			want:    want{"basic", grant.Request{Audience: "r", Credentials: identity.Credentials{Password: "a.b.c", Present: true}}},
+		},
+		"An identity token": {
+			reason:  "Docker puts <token> in the place of the user name",
+			request: get("service=r", basicOf("<token>:twr_a.b.c")),
+			want:    want{"refresh_token", grant.Request{Audience: "r", Refresh: "twr_a.b.c"}},
+		},
+		"An identity token without a user": {
+			reason:  "others leave the user name out",
+			request: get("service=r", basicOf(":twr_a.b.c")),
+			want:    want{"refresh_token", grant.Request{Audience: "r", Refresh: "twr_a.b.c"}},
+		},
+		"A password that looks like a refresh token": {
+			reason:  "with a user name it is that user's password",
+			request: get("service=r", basicOf("alice:twr_a.b.c")),
+			want:    want{"basic", grant.Request{Audience: "r", Credentials: identity.Credentials{Username: "alice", Password: "twr_a.b.c", Present: true}}},
+		},
+		"A refresh token in the query": {
+			reason:  "RFC 6749, section 2.3.1: it must not be there, so it is not looked at",
+			request: get("service=r&refresh_token=twr_a.b.c&grant_type=refresh_token"),
+			want:    want{"anonymous", grant.Request{Audience: "r"}},
+		},
+		"A POST with a refresh token": {
+			reason:  "oauth.md; a password beside it means nothing",
+			request: post("grant_type=refresh_token&service=r&client_id=c&refresh_token=twr_a.b.c&username=alice&password=secret"),
+			want:    want{"refresh_token", grant.Request{Audience: "r", Refresh: "twr_a.b.c", ClientID: "c"}},
+		},
+		"A POST for offline access": {
+			reason:  "oauth.md: access_type",
+			request: post("grant_type=password&service=r&access_type=offline&username=alice&password=secret"),
+			want:    want{"password", grant.Request{Audience: "r", Credentials: alice, Offline: true}},
+		},
+		"A POST with offline_token": {
+			reason:  "that is the spelling of GET",
+			request: post("grant_type=password&service=r&offline_token=true&username=alice&password=secret"),
+			want:    want{"password", grant.Request{Audience: "r", Credentials: alice}},
 		},
 		"containerd's POST": {
 			reason:  "one scope field, joined by spaces",
@@ -155,7 +190,7 @@ func TestWhatIsUnderstood(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			g := &granter{answer: issue.Token{Text: "t", ExpiresIn: time.Minute}}
+			g := &granter{answer: grant.Answer{Token: issue.Token{Text: "t", ExpiresIn: time.Minute}}}
 			w := ask(g, tc.request)
 			if w.Code != http.StatusOK || g.asked == nil {
 				t.Fatalf("%s: status %d: %s", tc.reason, w.Code, w.Body)
@@ -203,7 +238,7 @@ func TestWhatIsRefused(t *testing.T) {
 		"A malformed form":                     {"what is broken is not guessed at", post("grant_type=password&service=r&username=%zz"), want{400, "INVALID_REQUEST", "invalid_request"}},
 		"Credentials in form and header":       {"RFC 6749, section 2.3: not more than one", post("grant_type=password&service=r&username=a&password=b", basicOf("c:d")), want{400, "INVALID_REQUEST", "invalid_request"}},
 		"No grant type":                        {"RFC 6749: it is required", post("service=r&username=a&password=b"), want{400, "INVALID_REQUEST", "invalid_request"}},
-		"A grant type that is not served":      {"containerd then turns to GET", post("grant_type=refresh_token&service=r&refresh_token=x"), want{400, "UNSUPPORTED_GRANT_TYPE", "unsupported_grant_type"}},
+		"A grant type that is not served":      {"containerd then turns to GET", post("grant_type=authorization_code&service=r&code=x"), want{400, "UNSUPPORTED_GRANT_TYPE", "unsupported_grant_type"}},
 		"A grant type that nobody knows":       {"RFC 6749, section 5.2", post("grant_type=%00%ff&service=r"), want{400, "UNSUPPORTED_GRANT_TYPE", "unsupported_grant_type"}},
 		"HEAD":                                 {"a token cannot be had without a body", httptest.NewRequest(http.MethodHead, "/token?service=r", nil), want{405, "UNSUPPORTED", ""}},
 		"DELETE":                               {"there is nothing to delete", httptest.NewRequest(http.MethodDelete, "/token?service=r", nil), want{405, "UNSUPPORTED", ""}},
@@ -324,26 +359,31 @@ func TestAnswer(t *testing.T) {
 	cases := map[string]struct {
 		reason  string
 		issued  issue.Token
+		refresh string
 		request *http.Request
 		want    string
 	}{
 		"GET": {
-			"token.md", issued, get("service=r"),
+			"token.md", issued, "", get("service=r"),
 			`{"token":"a.b.c","access_token":"a.b.c","expires_in":900,"issued_at":"2026-01-01T12:00:00Z"}`,
 		},
 		"POST": {
-			"oauth.md: scope is required", issued, post("grant_type=password&service=r&username=a&password=b"),
+			"oauth.md: scope is required", issued, "", post("grant_type=password&service=r&username=a&password=b"),
 			`{"token":"a.b.c","access_token":"a.b.c","token_type":"Bearer","scope":"repository:a:pull repository:b:pull,push","expires_in":900,"issued_at":"2026-01-01T12:00:00Z"}`,
 		},
 		"POST with nothing granted": {
 			"scope is required, also when it is empty",
-			issue.Token{Text: "a.b.c", IssuedAt: issued.IssuedAt, ExpiresIn: time.Minute}, post("grant_type=password&service=r&username=a&password=b"),
+			issue.Token{Text: "a.b.c", IssuedAt: issued.IssuedAt, ExpiresIn: time.Minute}, "", post("grant_type=password&service=r&username=a&password=b"),
 			`{"token":"a.b.c","access_token":"a.b.c","token_type":"Bearer","scope":"","expires_in":60,"issued_at":"2026-01-01T12:00:00Z"}`,
+		},
+		"GET with a refresh token": {
+			"token.md: refresh_token", issued, "twr_a.b.c", get("service=r&offline_token=true"),
+			`{"token":"a.b.c","access_token":"a.b.c","refresh_token":"twr_a.b.c","expires_in":900,"issued_at":"2026-01-01T12:00:00Z"}`,
 		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			w := ask(&granter{answer: tc.issued}, tc.request)
+			w := ask(&granter{answer: grant.Answer{Token: tc.issued, Refresh: tc.refresh}}, tc.request)
 			if diff := cmp.Diff(tc.want, strings.TrimSpace(w.Body.String())); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
