@@ -138,7 +138,7 @@ func (s *server) run(ctx context.Context) error {
 func (s *server) routes() http.Handler {
 	token := docker.Endpoint{Granter: &grant.Granter{
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
-		Records: s.parts.Records,
+		Records: s.parts.Records, Current: s.current,
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
 			Fence: s.parts.Fence, Log: s.options.Log,
@@ -150,6 +150,18 @@ func (s *server) routes() http.Handler {
 		"/token":       s.endpoint(docker.Name, docker.Methods(), s.whenSynced(token.Handle), docker.WriteError),
 		discovery.Path: s.endpoint(discovery.Name, discovery.Methods(), s.whenSynced(keys.Handle), httpx.WritePlainError),
 	}, s.endpoint("none", nil, nothing, httpx.WritePlainError))
+}
+
+// heardWithin is how old the view may be for a refresh token. API servers send something about each kind about once a minute.
+const heardWithin = 3 * time.Minute
+
+// current says whether the server would have heard of a revocation.
+func (s *server) current() bool {
+	if s.parts.Observer.Stats().Away {
+		return false
+	}
+	age, confirmed := s.parts.Fence.Age(time.Now())
+	return s.parts.Fence == nil || confirmed && age < heardWithin
 }
 
 // handler has the form of httpx.Endpoint's Handle.

@@ -22,13 +22,16 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, from *snapshot.Snapshot, credentials identity.Credentials, now time.Time) (caller.Caller, error)
 }
 
-// Granter takes requests through the steps. All fields but Records are required.
+// Granter takes requests through the steps. All fields but Records and Current are required.
 type Granter struct {
 	Snapshots     *snapshot.Holder
 	Authenticator Authenticator
 	Issuer        *issue.Issuer
 	// Records are what was issued for long and what was taken back; nil: there are none, and no refresh tokens.
 	Records *record.Store
+	// Current says whether the server would have heard of a revocation; nil: it always would. While it would not, no refresh
+	// token is taken: policies as they were last decide for the minutes of an access token, not for a token of months.
+	Current func() bool
 	Audit   *audit.Log
 	Metrics *metrics.Metrics
 	Log     logr.Logger
