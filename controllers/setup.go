@@ -83,6 +83,7 @@ func AddToManager(mgr ctrl.Manager, o Options) error {
 		"claimconflict":       addClaimConflict,
 		"clusteraccesspolicy": addClusterAccessPolicy,
 		"identityprovider":    addIdentityProvider,
+		"records":             addRecordsCollector,
 		"serverkeys":          addServerKeys,
 		"serverlease":         addServerLease,
 		"signingkey":          addSigningKey,

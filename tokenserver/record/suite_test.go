@@ -117,7 +117,9 @@ func eventually(t *testing.T, check func() bool, what string) {
 // calls are the calls of a store, which a test can count and break.
 type calls struct {
 	record.Client
-	mu      sync.Mutex
+	mu    sync.Mutex
+	begun int
+	// These count when a call has ended.
 	creates int
 	gets    int
 	patches int
@@ -125,15 +127,21 @@ type calls struct {
 	fault func(n int) (sent bool, err error)
 }
 
-func (c *calls) next(counter *int) (bool, error) {
+func (c *calls) begin() (bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	n := c.creates + c.gets + c.patches
-	*counter++
+	n := c.begun
+	c.begun++
 	if c.fault == nil {
 		return true, nil
 	}
 	return c.fault(n)
+}
+
+func (c *calls) end(counter *int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	*counter++
 }
 
 func (c *calls) count() (creates, gets, patches int) {
@@ -153,7 +161,8 @@ func (c *calls) Get(ctx context.Context, key client.ObjectKey, o client.Object, 
 func (c *calls) Status() client.SubResourceWriter { return statusCalls{c.Client.Status(), c} }
 
 func (c *calls) do(counter *int, call func() error) error {
-	sent, fault := c.next(counter)
+	sent, fault := c.begin()
+	defer c.end(counter)
 	if !sent {
 		return fault
 	}
