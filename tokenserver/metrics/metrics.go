@@ -20,6 +20,7 @@ const namespace = "tokenwright_server"
 const (
 	AuthenticationOK          = "ok"
 	AuthenticationRefused     = "refused"
+	AuthenticationLimited     = "limited"
 	AuthenticationUnavailable = "unavailable"
 )
 
