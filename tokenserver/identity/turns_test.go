@@ -58,7 +58,10 @@ func TestTurns(t *testing.T) {
 				q.done()
 				for who, w := range waits {
 					select {
-					case <-w.told:
+					case err := <-w.told:
+						if err != nil {
+							t.Errorf("%s got %v", who, err)
+						}
 						got = append(got, who)
 						delete(waits, who)
 					default:
