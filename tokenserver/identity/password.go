@@ -68,12 +68,15 @@ func newPasswords(s seal, atOnce int) *passwords {
 	}
 }
 
+// remembers says that the password was right, and that nobody can be guessing at what is remembered: the way of nearly all.
+func (p *passwords) remembers(id digest, now time.Time) bool {
+	_, warm := p.proved.get(id, now)
+	return warm && p.tries.calm(now)
+}
+
 // check says whether the password is the user's. The error is a *Limited, or ErrUnavailable with its cause.
 func (p *passwords) check(ctx context.Context, l login) (bool, error) {
 	from, warm := p.proved.get(l.id, l.now)
-	if warm && p.tries.calm(l.now) {
-		return true, nil
-	}
 	of := try{account: p.seal.of("account", l.origin.text(), l.account), origin: l.origin}
 	wait := p.tries.wait(of, l.now)
 	if warm && (wait == 0 || from == l.origin && p.tries.recall(of, l.now)) {
