@@ -202,7 +202,7 @@ func (s *server) endpoint(
 ) *httpx.Endpoint {
 	return &httpx.Endpoint{
 		Name: name, Methods: methods, Handle: handle, WriteError: writeError,
-		Recorder: s.metrics, Log: s.options.Log, Now: time.Now,
+		Proxies: s.options.proxies, Recorder: s.metrics, Log: s.options.Log, Now: time.Now,
 	}
 }
 

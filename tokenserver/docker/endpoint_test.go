@@ -330,6 +330,11 @@ func TestErrorsOfGrants(t *testing.T) {
 			err:    &grant.Error{Kind: grant.Unavailable, Message: "no", RetryAfter: 5 * time.Second},
 			want:   want{503, "UNAVAILABLE", "temporarily_unavailable", "5"},
 		},
+		"Too many failed logins": {
+			reason: "clients come back when told to; a 401 would make them forget a password that may be right",
+			err:    &grant.Error{Kind: grant.TooManyRequests, Message: "no", RetryAfter: 29*time.Second + 1},
+			want:   want{429, "TOOMANYREQUESTS", "temporarily_unavailable", "30"},
+		},
 		"A token that would be too long": {
 			reason: "the client can ask for less",
 			err:    &grant.Error{Kind: grant.InvalidScope, Message: "no"}, want: want{400, "INVALID_SCOPE", "invalid_scope", ""},
@@ -346,6 +351,13 @@ func TestErrorsOfGrants(t *testing.T) {
 			got := want{w.Code, body.Errors[0].Code, body.Error, w.Header().Get("Retry-After")}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			w = ask(&granter{err: tc.err}, get("service=r", basicOf("a:b")))
+			body = checkError(t, w)
+			tc.want.Error = "" // of RFC 6749, which a GET does not follow
+			got = want{w.Code, body.Errors[0].Code, body.Error, w.Header().Get("Retry-After")}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("GET: %s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
 	}

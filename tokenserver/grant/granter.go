@@ -122,13 +122,18 @@ func (g *Granter) authenticate(ctx context.Context, from *snapshot.Snapshot, req
 		g.Metrics.Authentication("unknown", metrics.AuthenticationRefused)
 		return caller.Caller{}, authenticationError(identity.ErrBadCredentials)
 	}
-	who, err := g.Authenticator.Authenticate(ctx, from, request.Credentials, request.Time)
+	credentials := request.Credentials
+	credentials.Source = request.Source
+	who, err := g.Authenticator.Authenticate(ctx, from, credentials, request.Time)
+	var limited *identity.Limited
 	switch {
 	case err == nil:
 		g.Metrics.Authentication(string(who.Method), metrics.AuthenticationOK)
 		return who, nil
 	case errors.Is(err, identity.ErrBadCredentials):
 		g.Metrics.Authentication("unknown", metrics.AuthenticationRefused)
+	case errors.As(err, &limited):
+		g.Metrics.Authentication("unknown", metrics.AuthenticationLimited)
 	default:
 		g.Metrics.Authentication("unknown", metrics.AuthenticationUnavailable)
 	}

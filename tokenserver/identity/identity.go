@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -27,6 +28,29 @@ var (
 	ErrUnavailable = errors.New("the credentials could not be checked")
 )
 
+// Limited says that the credentials were not looked at, because of what else came from the same address: 429. It is never
+// for good.
+type Limited struct {
+	// RetryAfter is when they would be.
+	RetryAfter time.Duration
+
+	cause error
+}
+
+// Error is for the log.
+func (l *Limited) Error() string {
+	return fmt.Sprintf("the credentials were not looked at, and will be in %s: %v", l.RetryAfter, l.cause)
+}
+
+// Unwrap returns the cause.
+func (l *Limited) Unwrap() error { return l.cause }
+
+var errTooManyWrong = errors.New("too many wrong passwords came from the address")
+
+func limited(retryAfter time.Duration, cause error) error {
+	return &Limited{RetryAfter: retryAfter, cause: cause}
+}
+
 const (
 	// maxPassword is bcrypt's own limit in bytes; what is longer would be cut off silently. No signed token is as short,
 	// so that the length alone says which of the two a password is.
@@ -42,6 +66,8 @@ type Credentials struct {
 	Username, Password string
 	// Present says that credentials came at all; without any the caller is anonymous.
 	Present bool
+	// Source is where they came from; the zero Addr if that is not known. It proves nothing: failures are counted for it.
+	Source netip.Addr
 }
 
 // Options are what an Authenticator works with. The zero value serves htpasswd providers.
@@ -66,10 +92,12 @@ type Authenticator struct {
 
 // New returns an Authenticator.
 func New(o Options) *Authenticator {
-	return &Authenticator{seal: newSeal(), passwords: newPasswords(o.PasswordChecks), accounts: newAccounts(o)}
+	s := newSeal()
+	return &Authenticator{seal: s, passwords: newPasswords(s, o.PasswordChecks), accounts: newAccounts(o)}
 }
 
-// Authenticate says who asks. The error is ErrBadCredentials or ErrUnavailable, wrapped with the cause.
+// Authenticate says who asks. The error is ErrBadCredentials or ErrUnavailable, wrapped with the cause, or a
+// *Limited.
 func (a *Authenticator) Authenticate(ctx context.Context, s *snapshot.Snapshot, c Credentials, now time.Time) (caller.Caller, error) {
 	switch {
 	case !c.Present:

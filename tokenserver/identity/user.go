@@ -28,7 +28,12 @@ func (a *Authenticator) user(ctx context.Context, s *snapshot.Snapshot, c Creden
 	}
 	name := c.Username[len(p.Prefix):]
 	id := a.seal.of("password", p.UID, strconv.FormatInt(p.Generation, 10), p.SecretVersion, p.Prefix, name, c.Password)
-	right, err := a.passwords.check(ctx, p.Htpasswd, name, c.Password, id, now)
+	right := a.passwords.remembers(id, now)
+	if !right {
+		right, err = a.passwords.check(ctx, login{
+			file: p.Htpasswd, user: name, account: c.Username, password: c.Password, id: id, origin: originOf(c.Source), now: now,
+		})
+	}
 	switch {
 	case err != nil:
 		return caller.Caller{}, err
