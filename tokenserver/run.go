@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
 	"github.com/tokenwright/tokenwright/tokenserver/lease"
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
@@ -68,10 +70,15 @@ func runOffline(ctx context.Context, options Options) (err error) {
 	if err != nil {
 		return err
 	}
+	authenticator := identity.New(identity.Options{Log: options.Log.WithName("identity")})
 	return Serve(ctx, options, Parts{
-		Snapshots: holder, Observer: observer,
-		Authenticator: identity.New(identity.Options{Log: options.Log.WithName("identity")}),
-		Background:    source.Run, Collector: source,
-		Condition: func() error { return source.Condition().Err() },
+		Snapshots: holder, Observer: observer, Authenticator: authenticator,
+		Background: func(ctx context.Context) error {
+			both, ctx := errgroup.WithContext(ctx)
+			both.Go(func() error { return source.Run(ctx) })
+			both.Go(func() error { return authenticator.KeepKeys(ctx, holder) })
+			return both.Wait()
+		},
+		Collector: source, Condition: func() error { return source.Condition().Err() },
 	})
 }
