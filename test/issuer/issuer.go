@@ -8,6 +8,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
@@ -56,8 +57,13 @@ func New(t testing.TB) *Issuer {
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	i.URL = server.URL
-	i.CA = string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	i.CA = string(PEM(server.Certificate()))
 	return i
+}
+
+// PEM spells a certificate as certificateAuthority has it.
+func PEM(certificate *x509.Certificate) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})
 }
 
 func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
