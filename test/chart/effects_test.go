@@ -37,7 +37,8 @@ func TestWhatValuesChangeOfTheNetwork(t *testing.T) {
 					{"ports": [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 6443}]},
 					{"ports": [{"protocol": "TCP", "port": 443}]}]]`},
 				{"NetworkPolicy", manager, "{.spec.egress}", `[[` + dnsEgress + `,
-					{"ports": [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 6443}]}]]`},
+					{"ports": [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 6443}]},
+					{"ports": [{"protocol": "TCP", "port": 443}]}]]`},
 			},
 		},
 		"ranges of the API server bound both": {

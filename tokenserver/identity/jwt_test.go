@@ -72,6 +72,19 @@ func TestTokensOfIssuersMakeCallers(t *testing.T) {
 				},
 			},
 		},
+		"GitHub Actions as the documentation shows it": {
+			reason: "An owner is a group.",
+			args: hub.Provider("", "gh", "gh:", func(s *v1alpha1.JWTProvider) {
+				s.ClaimMappings.Username = v1alpha1.ClaimOrExpression{Expression: "claims.repository"}
+				s.ClaimMappings.Groups = &v1alpha1.ClaimOrExpression{Expression: "[claims.repository_owner]"}
+				s.ClaimValidationRules = []v1alpha1.ClaimValidationRule{{Claim: "repository_owner_id", RequiredValue: "65"}}
+			}),
+			token: hub.Token(t, hub.GitHub(map[string]any{"jti": ""})),
+			want: caller.Caller{
+				Username: "gh:octo-org/octo-repo", Provider: "gh", Method: caller.MethodOIDC,
+				Groups: []string{"gh:octo-org", "system:authenticated"},
+			},
+		},
 		"GitLab by claims": {
 			reason: "A list in a claim is a list of groups.",
 			args: lab.Provider("", "lab", "gl-", func(s *v1alpha1.JWTProvider) {
