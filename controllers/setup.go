@@ -53,6 +53,8 @@ type Options struct {
 	Clock clock.PassiveClock
 
 	statusLimit *rate.Limiter
+	// issuerEvery replaces how often external issuers are asked; for tests.
+	issuerEvery time.Duration
 }
 
 // validate refuses what would make the manager do harm. Servers read every Secret of the system namespace, so the

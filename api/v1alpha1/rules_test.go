@@ -36,7 +36,7 @@ func TestRules(t *testing.T) {
 		"AccessPolicy":        {accessPolicy, []map[string]ruleCase{policyCases(), accessPolicyCases(), objectCases()}},
 		"ClusterAccessPolicy": {clusterAccessPolicy, []map[string]ruleCase{policyCases(), clusterAccessPolicyCases(), objectCases()}},
 		"SigningKey":          {signingKey, []map[string]ruleCase{signingKeyCases(), signingKeyStatusCases(), objectCases()}},
-		"IdentityProvider":    {identityProvider, []map[string]ruleCase{identityProviderCases(), objectCases()}},
+		"IdentityProvider":    {identityProvider, []map[string]ruleCase{identityProviderCases(), jwtProviderCases(), objectCases()}},
 	}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		table := tables[name]

@@ -26,6 +26,8 @@ const (
 	MethodNone           Method = "none"
 	MethodPassword       Method = "password"
 	MethodServiceAccount Method = "serviceaccount"
+	// MethodOIDC is a token of an external issuer.
+	MethodOIDC Method = "jwt"
 )
 
 // Caller is who asks. Treat it as immutable: it is shared between requests.

@@ -1,5 +1,5 @@
-// Package identity owns the proof: credentials in, Caller out. It checks passwords against htpasswd providers and
-// ServiceAccount tokens against the cluster, within bounds on what junk may cost, and remembers for a short time what it
+// Package identity owns the proof: credentials in, Caller out. It checks passwords against htpasswd providers,
+// ServiceAccount tokens against the cluster and other tokens against their issuers, within bounds on what junk may cost, and remembers for a short time what it
 // found out. It does not own which providers there are (packages provider and snapshot), what a caller may do (policy),
 // nor what the client is told (the endpoints).
 //
@@ -55,7 +55,7 @@ const (
 	// maxPassword is bcrypt's own limit in bytes; what is longer would be cut off silently. No signed token is as short,
 	// so that the length alone says which of the two a password is.
 	maxPassword = 72
-	// maxToken is the longest ServiceAccount token in bytes; real ones have one or two thousand.
+	// maxToken is the longest token in bytes; real ones have one or two thousand.
 	maxToken = 16 << 10
 )
 
@@ -74,7 +74,7 @@ type Credentials struct {
 type Options struct {
 	// Cluster answers for ServiceAccounts; nil: there is none, and their tokens prove nothing.
 	Cluster Cluster
-	// Log gets failures of the cluster to answer; never credentials.
+	// Log gets failures of the cluster and of issuers to answer; never credentials.
 	Log logr.Logger
 	// PasswordChecks is how many passwords are hashed at a time; 0: half of the processors, so that callers who need no
 	// hashing are served meanwhile.
@@ -88,12 +88,15 @@ type Authenticator struct {
 	seal      seal
 	passwords *passwords
 	accounts  *accounts
+	issuers   *issuers
 }
 
 // New returns an Authenticator.
 func New(o Options) *Authenticator {
 	s := newSeal()
-	return &Authenticator{seal: s, passwords: newPasswords(s, o.PasswordChecks), accounts: newAccounts(o)}
+	return &Authenticator{
+		seal: s, passwords: newPasswords(s, o.PasswordChecks), accounts: newAccounts(o), issuers: newIssuers(o.Log),
+	}
 }
 
 // Authenticate says who asks. The error is ErrBadCredentials or ErrUnavailable, wrapped with the cause, or a
@@ -103,7 +106,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, s *snapshot.Snapshot, 
 	case !c.Present:
 		return caller.Anonymous(), nil
 	case looksLikeToken(c.Password):
-		return a.serviceAccount(ctx, s, c.Password, now)
+		return a.token(ctx, s, c.Password, now)
 	case len(c.Password) > maxPassword:
 		return caller.Caller{}, refuse("the password has more than %d bytes", maxPassword)
 	default:

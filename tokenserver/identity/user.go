@@ -51,8 +51,11 @@ func (a *Authenticator) user(ctx context.Context, s *snapshot.Snapshot, c Creden
 func providerOf(s *snapshot.Snapshot, username string) (*provider.Provider, error) {
 	prefix := ownerPrefix(s, username)
 	for _, p := range s.Providers {
-		if p.Htpasswd != nil && p.Prefix == prefix {
+		switch {
+		case p.Htpasswd != nil && p.Prefix == prefix:
 			return p, nil
+		case p.JWT != nil && p.Prefix == prefix:
+			return nil, refuse("provider %s, which has the name, knows no passwords", p.Name)
 		}
 	}
 	if slices.Contains(s.Prefixes, prefix) {
