@@ -83,7 +83,7 @@ func (g *Granter) recordOf(ctx context.Context, from *snapshot.Snapshot, text st
 		return nil, err
 	}
 	if g.Current != nil && !g.Current() {
-		return caller.Caller{}, nil, errNotCurrent
+		return nil, errNotCurrent
 	}
 	revocations := g.Records.Index().Revocations()
 	if revocations.Token(opened.ID) {
