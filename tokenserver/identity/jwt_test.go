@@ -2,12 +2,14 @@ package identity
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"golang.org/x/crypto/bcrypt"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/issuer"
@@ -239,6 +241,42 @@ func TestPasswordOfATokensUser(t *testing.T) {
 	}
 	if i.Requests() != 0 {
 		t.Errorf("the issuer was asked %d times", i.Requests())
+	}
+}
+
+// TestNamesOfAnIssuerAreItsAlone has an htpasswd file that names a user and a group of the issuer.
+func TestNamesOfAnIssuerAreItsAlone(t *testing.T) {
+	i := issuer.New(t)
+	hash, err := bcrypt.GenerateFromPassword([]byte("secret"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	users := &v1alpha1.IdentityProvider{}
+	users.Name = "users"
+	users.Spec.Htpasswd = &v1alpha1.HtpasswdProvider{SecretRef: v1alpha1.SecretKeyRef{Name: "users"}, GroupsKey: "groups"}
+	p, problems := provider.Compile(users, func(string) (provider.Secret, bool) {
+		return provider.Secret{Labels: map[string]string{v1alpha1.LabelWatch: ""}, Data: map[string][]byte{
+			"htpasswd": fmt.Appendf(nil, "gh-octo:%s\nalice:%s\n", hash, hash), "groups": []byte("gh-octo-org: alice\ndevs: alice\n"),
+		}}, true
+	})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	hub, _ := provider.Compile(i.Provider("", "gh", "gh-", nil), nil)
+	s := snapshot.Build(snapshot.Input{Providers: []*provider.Provider{p, hub}})
+	a := New(Options{})
+	login := func(user string) (caller.Caller, error) {
+		return a.Authenticate(context.Background(), s, Credentials{Username: user, Password: "secret", Present: true}, time.Now())
+	}
+	if _, err := login("gh-octo"); outcome(err) != "bad" {
+		t.Errorf("the file made a user of the issuer: %v", err)
+	}
+	got, err := login("alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"devs", "system:authenticated"}, got.Groups); diff != "" {
+		t.Errorf("groups -want +got:\n%s", diff)
 	}
 }
 
