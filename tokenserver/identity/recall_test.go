@@ -21,7 +21,9 @@ func TestRecall(t *testing.T) {
 		return &provider.Provider{Name: "accounts", Kubernetes: &provider.Kubernetes{Audiences: []string{ourAudience}, Verification: way}}
 	}
 	corp := users("corp", "corp-", map[string][]byte{"alice": hash}, map[string][]string{"alice": {"corp-devs"}})
-	world := func(of ...*provider.Provider) *snapshot.Snapshot { return snapshot.Build(snapshot.Input{Providers: of}) }
+	world := func(of ...*provider.Provider) *snapshot.Snapshot {
+		return snapshot.Build(snapshot.Input{Providers: of})
+	}
 	issued := noon.Add(-time.Minute)
 	type want struct {
 		Caller  caller.Caller
