@@ -65,8 +65,15 @@ func parsePost(w http.ResponseWriter, r *http.Request, header identity.Credentia
 	request.Offline = form.Get("access_type") == "offline"
 	switch grantType := form.Get("grant_type"); grantType {
 	case "password":
-		request.Credentials = identity.Credentials{Username: form.Get("username"), Password: form.Get("password")}
-		request.Credentials.Present = request.Credentials.Username != "" || request.Credentials.Password != ""
+		credentials := identity.Credentials{Username: form.Get("username"), Password: form.Get("password")}
+		if isRefresh(credentials) {
+			// containerd, and so a kubelet whose pull Secret holds an identity token, posts it as a password before it tries
+			// GET. Were that refused, each pull would count as a failed login.
+			request.Refresh = credentials.Password
+			return request, grant.RefreshToken{}, nil
+		}
+		credentials.Present = credentials.Username != "" || credentials.Password != ""
+		request.Credentials = credentials
 		return request, grant.Password{}, nil
 	case "refresh_token":
 		request.Refresh = form.Get("refresh_token")
