@@ -4,7 +4,6 @@ package tokenserver
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,13 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
-	"github.com/tokenwright/tokenwright/tokenserver/discovery"
-	"github.com/tokenwright/tokenwright/tokenserver/docker"
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
-	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/metrics"
-	"github.com/tokenwright/tokenwright/tokenserver/oauth"
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
@@ -133,37 +128,6 @@ func (s *server) run(ctx context.Context) error {
 	failure = errors.Join(failure, health.Close())
 	group.wait()
 	return failure
-}
-
-// routes are all paths of the API listener.
-func (s *server) routes() http.Handler {
-	granter := s.granter()
-	token, others := docker.Endpoint{Granter: granter}, oauth.Server{Granter: granter, Limits: &oauth.Limits{}}
-	keys := discovery.JWKS{Snapshots: s.parts.Snapshots, MaxAge: s.options.JWKSMaxAge, Fence: s.parts.Fence}
-	nothing := func(http.ResponseWriter, *http.Request, *httpx.Exchange) error { return httpx.NotFound() }
-	endpoints := map[string]http.Handler{
-		docker.Path:          s.endpoint(docker.Name, docker.Methods(), s.whenSynced(token.Handle), docker.WriteError),
-		discovery.Path:       s.endpoint(discovery.Name, discovery.Methods(), s.whenSynced(keys.Handle), httpx.WritePlainError),
-		oauth.PathIntrospect: s.endpoint(oauth.NameIntrospect, oauth.Methods(), s.whenSynced(others.Introspect), oauth.WriteError),
-	}
-	if s.revokes() {
-		endpoints[oauth.PathRevoke] = s.endpoint(oauth.NameRevoke, oauth.Methods(), s.whenSynced(others.Revoke), oauth.WriteError)
-	}
-	return httpx.Routes(s.options.PathPrefix, endpoints, s.endpoint("none", nil, nothing, httpx.WritePlainError))
-}
-
-// revokes says whether there is where revocations can be stored: a cluster.
-func (s *server) revokes() bool { return s.parts.Records != nil && len(s.options.Manifests) == 0 }
-
-func (s *server) granter() *grant.Granter {
-	return &grant.Granter{
-		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
-		Records: s.parts.Records, Current: s.current,
-		Issuer: &issue.Issuer{
-			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
-			Fence: s.parts.Fence, Log: s.options.Log,
-		},
-	}
 }
 
 // heardWithin is how old the view may be for a refresh token. API servers send something about each kind about once a minute.

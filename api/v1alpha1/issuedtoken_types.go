@@ -91,7 +91,7 @@ type IssuedTokenSpec struct {
 	// TokenRevocation names it.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,5}-[0-9]{1,6}-[a-z2-7]{26}$`
+	// +kubebuilder:validation:Pattern=`^(0|[1-9][0-9]{0,4})-(0|[1-9][0-9]{0,5})-[a-z2-7]{26}$`
 	ID string `json:"id,omitempty"`
 
 	// subject is who got the token.
@@ -160,7 +160,7 @@ type IssuedTokenStatus struct {
 // +kubebuilder:printcolumn:name="ID",type=string,JSONPath=`.spec.id`,priority=1
 // +kubebuilder:printcolumn:name="Audience",type=string,JSONPath=`.spec.audience`,priority=1
 // +kubebuilder:printcolumn:name="Client",type=string,JSONPath=`.spec.clientID`,priority=1
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.startsWith('token-') && self.spec.id.startsWith(self.metadata.name.substring(6) + '-')",message="metadata.name must be \"token-\" and the beginning of spec.id, without its random part"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'token-' + self.spec.id.substring(0, self.spec.id.lastIndexOf('-'))",message="metadata.name must be \"token-\" and the beginning of spec.id, without its random part"
 type IssuedToken struct {
 	metav1.TypeMeta `json:",inline"`
 

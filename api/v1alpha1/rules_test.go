@@ -22,6 +22,8 @@ type ruleCase struct {
 	specless bool
 	// status, if given, is written to the status of a valid object.
 	status m
+	// change, if given, is laid over the spec of an object that is stored.
+	change m
 	// name of the object; "probe" if empty.
 	name string
 	want string
@@ -37,6 +39,8 @@ func TestRules(t *testing.T) {
 		"ClusterAccessPolicy": {clusterAccessPolicy, []map[string]ruleCase{policyCases(), clusterAccessPolicyCases(), objectCases()}},
 		"SigningKey":          {signingKey, []map[string]ruleCase{signingKeyCases(), signingKeyStatusCases(), objectCases()}},
 		"IdentityProvider":    {identityProvider, []map[string]ruleCase{identityProviderCases(), jwtProviderCases(), objectCases()}},
+		"IssuedToken":         {issuedToken, []map[string]ruleCase{issuedTokenCases(), recordedSubjectCases()}},
+		"TokenRevocation":     {tokenRevocation, []map[string]ruleCase{tokenRevocationCases()}},
 	}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		table := tables[name]
@@ -62,7 +66,9 @@ func TestRules(t *testing.T) {
 func check(t *testing.T, k kind, c ruleCase, refusals map[string][]string) {
 	t.Helper()
 	var a answer
-	if c.status != nil {
+	if c.change != nil {
+		a = send(t, http.MethodPatch, k.path("holder")+dryRun, k.object("holder", c.change, nil))
+	} else if c.status != nil {
 		body := k.object("holder", nil, c.status)
 		a = send(t, http.MethodPatch, k.path("holder", "status")+dryRun, body)
 	} else {

@@ -28,6 +28,8 @@ const (
 	MethodServiceAccount Method = "serviceaccount"
 	// MethodOIDC is a token of an external issuer.
 	MethodOIDC Method = "jwt"
+	// MethodToken is a token that this server issued to the caller before.
+	MethodToken Method = "token"
 )
 
 // Caller is who asks. Treat it as immutable: it is shared between requests.

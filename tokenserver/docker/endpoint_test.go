@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -210,7 +211,8 @@ func TestWhatIsUnderstood(t *testing.T) {
 			if w.Code != http.StatusOK || g.asked == nil {
 				t.Fatalf("%s: status %d: %s", tc.reason, w.Code, w.Body)
 			}
-			diff := cmp.Diff(tc.want, want{g.by, *g.asked}, cmpopts.IgnoreFields(grant.Request{}, "ID", "Time", "Source"), cmpopts.EquateEmpty())
+			diff := cmp.Diff(tc.want, want{g.by, *g.asked},
+				cmpopts.IgnoreFields(grant.Request{}, "ID", "Time", "Source"), cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}))
 			if diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}

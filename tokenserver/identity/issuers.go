@@ -21,8 +21,8 @@ import (
 const (
 	// issuerTimeout bounds the fetch of an external issuer's description and keys.
 	issuerTimeout = 5 * time.Second
-	// issuerRetry is the least time between two fetches as long as none has succeeded.
-	issuerRetry = 5 * time.Second
+	// issuerRetry is the least time between two fetches of which the first failed.
+	issuerRetry = 10 * time.Second
 	// issuerTrusted is how long keys count that nobody could fetch again: whoever keeps us from the issuer must not keep
 	// a key alive that it has withdrawn.
 	issuerTrusted = time.Hour
@@ -117,14 +117,22 @@ func (i *issuers) make(p *provider.Provider, serial string) *jwtIssuer {
 
 // find returns the keys of the id, if they are not too old.
 func (i *jwtIssuer) find(ctx context.Context, id string, now time.Time) ([]jose.JSONWebKey, error) {
-	if fetched := i.keys.last().fetched; !fetched.IsZero() && now.Sub(fetched) > issuerTrusted {
-		i.keys.refresh(ctx, now)
-		if fetched := i.keys.last().fetched; now.Sub(fetched) > issuerTrusted {
-			return nil, errOldKeys
+	keys, decided, err := i.keys.findFailing(ctx, id, now)
+	if !decided {
+		if i.tooOld(now) {
+			i.keys.refresh(ctx, now)
 		}
+		_, keys, err = i.keys.find(ctx, id, now)
 	}
-	_, keys, err := i.keys.find(ctx, id, now)
+	if err == nil && i.tooOld(now) {
+		return nil, errOldKeys
+	}
 	return keys, err
+}
+
+func (i *jwtIssuer) tooOld(now time.Time) bool {
+	fetched := i.keys.last().fetched
+	return !fetched.IsZero() && now.Sub(fetched) > issuerTrusted
 }
 
 // keep begins to fetch the keys that are due, without waiting for them, and forgets what no provider of the snapshot

@@ -103,6 +103,24 @@ func (c *issuerKeys) find(ctx context.Context, id string, now time.Time) (issuer
 	}
 }
 
+// findFailing decides without waiting if the last fetch failed; the next one goes on beside the requests. Otherwise
+// tokens that nobody has verified would all wait for an issuer that takes its time to fail.
+func (c *issuerKeys) findFailing(ctx context.Context, id string, now time.Time) (keys []jose.JSONWebKey, decided bool, err error) {
+	c.mu.Lock()
+	known, attempted, failure := c.known, c.attempted, c.failure
+	c.mu.Unlock()
+	if failure == nil {
+		return nil, false, nil
+	}
+	if now.Sub(attempted) >= c.retry {
+		c.begin(ctx, attempted, now)
+	}
+	if keys, ok := known.byID[id]; ok {
+		return keys, true, nil
+	}
+	return nil, true, fmt.Errorf("%w: %w", errNoKeys, failure)
+}
+
 // begin fetches the keys, or joins the fetch that is under way. The caller says what last attempt it knows of, so that
 // many who decided at once do not fetch again when one of them has done it meanwhile.
 func (c *issuerKeys) begin(ctx context.Context, attempted, now time.Time) <-chan singleflight.Result {

@@ -109,3 +109,54 @@ func TestWhatWasRightIsTakenBack(t *testing.T) {
 		t.Errorf("more than that was taken back: wait %s", wait)
 	}
 }
+
+// TestWhoGetsInUsesNothingUp is a large office in the morning.
+func TestWhoGetsInUsesNothingUp(t *testing.T) {
+	tr := newTries()
+	for i := range 5 * originPace.burst {
+		of := try{account: digest{byte(i), byte(i >> 8)}, origin: at("192.0.2.1")}
+		enters := tr.enter(of, noon)
+		counted, wait := tr.begin(of, noon)
+		if enters > 0 || wait > 0 {
+			t.Fatalf("user %d must wait", i)
+		}
+		tr.right(of, counted)
+	}
+}
+
+// TestWhoIsExemptDoesNotPutOthersOff holds that an address waits no longer than its bound says, whatever its known users
+// mistype meanwhile, and that they win nothing back for it.
+func TestWhoIsExemptDoesNotPutOthersOff(t *testing.T) {
+	tr := newTries()
+	office := at("192.0.2.1")
+	for i := range originPace.burst {
+		tr.begin(try{account: digest{1, byte(i)}, origin: office}, noon)
+	}
+	stranger := try{account: digest{2}, origin: office}
+	for i := range 50 {
+		known := try{account: digest{3, byte(i)}, origin: office}
+		tr.gotIn(known, noon)
+		counted, wait := tr.begin(known, noon)
+		if wait > 0 {
+			t.Fatalf("the known user %d must wait", i)
+		}
+		if i%2 == 0 {
+			tr.right(known, counted)
+		}
+	}
+	if wait := tr.wait(stranger, noon); wait != originPace.every {
+		t.Errorf("the others wait %s, want %s", wait, originPace.every)
+	}
+}
+
+// TestWhoMustWaitTakesNoPlace holds that what is going to be turned away does not keep others waiting until then.
+func TestWhoMustWaitTakesNoPlace(t *testing.T) {
+	tr := newTries()
+	office := at("192.0.2.1")
+	for i := range originPace.burst {
+		tr.begin(try{account: digest{1, byte(i)}, origin: office}, noon)
+	}
+	if wait := tr.enter(try{account: digest{2}, origin: office}, noon); wait != originPace.every {
+		t.Errorf("it waits %s, want %s", wait, originPace.every)
+	}
+}

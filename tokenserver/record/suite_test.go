@@ -55,7 +55,7 @@ type replica struct {
 }
 
 // newReplica starts a server's part that records until the test ends.
-func newReplica(t *testing.T) replica {
+func newReplica(t testing.TB) replica {
 	t.Helper()
 	r := newBlind(t)
 	observer, err := observe.New(observe.Options{
@@ -70,13 +70,13 @@ func newReplica(t *testing.T) replica {
 }
 
 // newBlind is a replica that observes nothing.
-func newBlind(t *testing.T) replica {
+func newBlind(t testing.TB) replica {
 	t.Helper()
 	return newStore(t, &record.Index{})
 }
 
 // newStore is a replica that goes by the index of another.
-func newStore(t *testing.T, index *record.Index) replica {
+func newStore(t testing.TB, index *record.Index) replica {
 	t.Helper()
 	c, err := record.NewClient(config)
 	if err != nil {
@@ -90,7 +90,7 @@ func newStore(t *testing.T, index *record.Index) replica {
 }
 
 // background runs something until the test ends.
-func background(t *testing.T, start func(context.Context) error) {
+func background(t testing.TB, start func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -103,7 +103,7 @@ func background(t *testing.T, start func(context.Context) error) {
 	})
 }
 
-func eventually(t *testing.T, check func() bool, what string) {
+func eventually(t testing.TB, check func() bool, what string) {
 	t.Helper()
 	deadline := time.Now().Add(30 * time.Second)
 	for !check() {
