@@ -145,6 +145,21 @@ func TestWhatIsUnderstood(t *testing.T) {
 			request: post("grant_type=refresh_token&service=r&client_id=c&refresh_token=twr_a.b.c&username=alice&password=secret"),
 			want:    want{"refresh_token", grant.Request{Audience: "r", Refresh: "twr_a.b.c", ClientID: "c"}},
 		},
+		"A POST of an identity token as a password": {
+			reason:  "containerd posts whatever it has before it tries GET",
+			request: post("grant_type=password&service=r&client_id=c&username=%3Ctoken%3E&password=twr_a.b.c"),
+			want:    want{"refresh_token", grant.Request{Audience: "r", Refresh: "twr_a.b.c", ClientID: "c"}},
+		},
+		"A POST of an identity token as a password without a user": {
+			reason:  "as with GET",
+			request: post("grant_type=password&service=r&password=twr_a.b.c"),
+			want:    want{"refresh_token", grant.Request{Audience: "r", Refresh: "twr_a.b.c"}},
+		},
+		"A POST of a password that looks like a refresh token": {
+			reason:  "with a user name it is that user's password",
+			request: post("grant_type=password&service=r&username=alice&password=twr_a.b.c"),
+			want:    want{"password", grant.Request{Audience: "r", Credentials: identity.Credentials{Username: "alice", Password: "twr_a.b.c", Present: true}}},
+		},
 		"A POST for offline access": {
 			reason:  "oauth.md: access_type",
 			request: post("grant_type=password&service=r&access_type=offline&username=alice&password=secret"),
