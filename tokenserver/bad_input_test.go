@@ -117,7 +117,7 @@ func TestBadInput(t *testing.T) {
 		"JSON":                            {"RFC 6749 knows forms only", ask{method: "POST", contentType: "application/json", body: `{"grant_type":"password"}`}, want{400, nil}},
 		"No content type":                 {"what is not said is not guessed at", ask{method: "POST", body: "grant_type=password"}, want{400, nil}},
 		"An unknown grant type":           {"RFC 6749, section 5.2", ask{method: "POST", contentType: form, body: "grant_type=magic&service=" + service}, want{400, nil}},
-		"A refresh token":                 {"none was ever given out", ask{method: "POST", contentType: form, body: "grant_type=refresh_token&refresh_token=x&service=" + service}, want{400, nil}},
+		"A refresh token":                 {"none of ours", ask{method: "POST", contentType: form, body: "grant_type=refresh_token&refresh_token=x&service=" + service}, want{401, nil}},
 		"HEAD":                            {"there is no token without a body", ask{method: "HEAD", query: asking()}, want{405, nil}},
 		"PUT":                             {"there is nothing to put", ask{method: "PUT", query: asking()}, want{405, nil}},
 		"An unknown path":                 {"also there no HTML", ask{path: "/v2/", query: asking()}, want{404, nil}},

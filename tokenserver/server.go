@@ -21,6 +21,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/metrics"
+	"github.com/tokenwright/tokenwright/tokenserver/oauth"
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
@@ -136,20 +137,33 @@ func (s *server) run(ctx context.Context) error {
 
 // routes are all paths of the API listener.
 func (s *server) routes() http.Handler {
-	token := docker.Endpoint{Granter: &grant.Granter{
+	granter := s.granter()
+	token, others := docker.Endpoint{Granter: granter}, oauth.Server{Granter: granter, Limits: &oauth.Limits{}}
+	keys := discovery.JWKS{Snapshots: s.parts.Snapshots, MaxAge: s.options.JWKSMaxAge, Fence: s.parts.Fence}
+	nothing := func(http.ResponseWriter, *http.Request, *httpx.Exchange) error { return httpx.NotFound() }
+	endpoints := map[string]http.Handler{
+		docker.Path:          s.endpoint(docker.Name, docker.Methods(), s.whenSynced(token.Handle), docker.WriteError),
+		discovery.Path:       s.endpoint(discovery.Name, discovery.Methods(), s.whenSynced(keys.Handle), httpx.WritePlainError),
+		oauth.PathIntrospect: s.endpoint(oauth.NameIntrospect, oauth.Methods(), s.whenSynced(others.Introspect), oauth.WriteError),
+	}
+	if s.revokes() {
+		endpoints[oauth.PathRevoke] = s.endpoint(oauth.NameRevoke, oauth.Methods(), s.whenSynced(others.Revoke), oauth.WriteError)
+	}
+	return httpx.Routes(s.options.PathPrefix, endpoints, s.endpoint("none", nil, nothing, httpx.WritePlainError))
+}
+
+// revokes says whether there is where revocations can be stored: a cluster.
+func (s *server) revokes() bool { return s.parts.Records != nil && len(s.options.Manifests) == 0 }
+
+func (s *server) granter() *grant.Granter {
+	return &grant.Granter{
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
 		Records: s.parts.Records,
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
 			Fence: s.parts.Fence, Log: s.options.Log,
 		},
-	}}
-	keys := discovery.JWKS{Snapshots: s.parts.Snapshots, MaxAge: s.options.JWKSMaxAge, Fence: s.parts.Fence}
-	nothing := func(http.ResponseWriter, *http.Request, *httpx.Exchange) error { return httpx.NotFound() }
-	return httpx.Routes(s.options.PathPrefix, map[string]http.Handler{
-		"/token":       s.endpoint(docker.Name, docker.Methods(), s.whenSynced(token.Handle), docker.WriteError),
-		discovery.Path: s.endpoint(discovery.Name, discovery.Methods(), s.whenSynced(keys.Handle), httpx.WritePlainError),
-	}, s.endpoint("none", nil, nothing, httpx.WritePlainError))
+	}
 }
 
 // handler has the form of httpx.Endpoint's Handle.

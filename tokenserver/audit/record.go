@@ -12,6 +12,8 @@ const (
 	Issued = "issued"
 	// Refused says that there was no token.
 	Refused = "refused"
+	// Revoked says that a token was taken back: jti names it, and subject who did so.
+	Revoked = "revoked"
 )
 
 // Record is one line. It never holds a token, a password or a hash of one.

@@ -12,6 +12,9 @@ import (
 // Name labels the endpoint in metrics and logs.
 const Name = "token"
 
+// Path is where the endpoint is, below the root and the prefix.
+const Path = "/token"
+
 // Methods are what the endpoint answers.
 func Methods() []string { return []string{http.MethodGet, http.MethodPost} }
 

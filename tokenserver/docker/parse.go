@@ -1,11 +1,9 @@
 package docker
 
 import (
-	"encoding/base64"
-	"mime"
+	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
@@ -13,8 +11,6 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/opaque"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
 )
-
-const formType = "application/x-www-form-urlencoded"
 
 // parse reads the request once. What could be read in two ways is refused, so that nothing in front of the server and
 // nothing behind it can read it in the other.
@@ -55,16 +51,9 @@ const identityTokenUser = "<token>"
 // parsePost reads the form. The query of a POST means nothing: some clients leave in it what the realm had, and RFC 6749
 // (section 2.3.1) forbids credentials there.
 func parsePost(w http.ResponseWriter, r *http.Request, header identity.Credentials) (*grant.Request, grant.Grant, error) {
-	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != formType {
-		return nil, nil, httpx.BadRequest("the content type must be " + formType)
-	}
-	body, err := httpx.ReadBody(w, r)
+	form, err := httpx.ReadForm(w, r)
 	if err != nil {
 		return nil, nil, err
-	}
-	form, err := url.ParseQuery(string(body))
-	if err != nil {
-		return nil, nil, httpx.BadRequest("the form is malformed")
 	}
 	request, err := common(form)
 	if err != nil {
@@ -99,10 +88,8 @@ func single() []string {
 
 // common reads what GET and POST share.
 func common(values url.Values) (*grant.Request, error) {
-	for _, name := range single() {
-		if len(values[name]) > 1 {
-			return nil, httpx.BadRequest(name + " must not be given more than once")
-		}
+	if err := httpx.Once(values, single()...); err != nil {
+		return nil, err
 	}
 	scopes, err := scope.Parse(values["scope"])
 	if err != nil {
@@ -116,25 +103,16 @@ func common(values url.Values) (*grant.Request, error) {
 
 // basic reads HTTP Basic (RFC 7617). An empty user with an empty password is nobody: OCI's conformance suite sends it.
 func basic(header http.Header) (identity.Credentials, error) {
-	fields := header.Values("Authorization")
-	switch len(fields) {
-	case 0:
-		return identity.Credentials{}, nil
-	case 1:
-	default:
-		return identity.Credentials{}, httpx.BadRequest("there must not be more than one Authorization header")
-	}
-	scheme, encoded, _ := strings.Cut(fields[0], " ")
-	if !strings.EqualFold(scheme, "Basic") {
+	given, err := httpx.ReadAuthorization(header)
+	switch {
+	case errors.Is(err, httpx.ErrMalformed):
+		return identity.Credentials{}, unauthorized("the Authorization header is malformed", nil)
+	case err != nil:
+		return identity.Credentials{}, err
+	case given.Scheme != "" && given.Scheme != httpx.Basic:
 		return identity.Credentials{}, unauthorized("the Authorization header must be of the scheme Basic", nil)
 	}
-	text, err := base64.StdEncoding.Strict().DecodeString(strings.Trim(encoded, " "))
-	if err != nil {
-		return identity.Credentials{}, unauthorized("the Authorization header is malformed", nil)
-	}
-	username, password, found := strings.Cut(string(text), ":")
-	if !found {
-		return identity.Credentials{}, unauthorized("the Authorization header is malformed", nil)
-	}
-	return identity.Credentials{Username: username, Password: password, Present: username != "" || password != ""}, nil
+	return identity.Credentials{
+		Username: given.Username, Password: given.Password, Present: given.Username != "" || given.Password != "",
+	}, nil
 }

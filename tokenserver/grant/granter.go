@@ -113,6 +113,11 @@ func (g *Granter) mayMint(progress *issue.Request) *Error {
 	return &Error{Kind: Unavailable, Message: "the tokens of this user were revoked a moment ago", RetryAfter: wait}
 }
 
+// Prove says who sent the request's credentials, for endpoints that serve callers something else than tokens.
+func (g *Granter) Prove(ctx context.Context, from *snapshot.Snapshot, request *Request) (caller.Caller, *Error) {
+	return g.authenticate(ctx, from, request)
+}
+
 func (g *Granter) authenticate(ctx context.Context, from *snapshot.Snapshot, request *Request) (caller.Caller, *Error) {
 	if request.Credentials.Present && !printable(request.Credentials.Username) {
 		// Such a name could become another one on its way through JSON, where what is not UTF-8 is replaced.

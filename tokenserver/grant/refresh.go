@@ -60,35 +60,51 @@ func (g *Granter) resume(ctx context.Context, from *snapshot.Snapshot, request *
 }
 
 func (g *Granter) open(ctx context.Context, from *snapshot.Snapshot, request *Request) (caller.Caller, *v1alpha1.IssuedToken, error) {
-	if g.Records == nil {
-		return caller.Caller{}, nil, errNoRecords
-	}
-	opened, err := from.Seals.Open(request.Refresh, request.Time)
-	if err != nil {
+	found, err := g.recordOf(ctx, from, request.Refresh, request.Time)
+	switch {
+	case err != nil:
 		return caller.Caller{}, nil, err
+	case string(found.Spec.Audience) != request.Audience:
+		return caller.Caller{}, nil, errForAnother
+	}
+	who, err := proveAgain(from, found)
+	return who, found, err
+}
+
+// recordOf returns the record of a refresh token that is neither expired nor revoked.
+func (g *Granter) recordOf(ctx context.Context, from *snapshot.Snapshot, text string, now time.Time) (*v1alpha1.IssuedToken, error) {
+	if g.Records == nil {
+		return nil, errNoRecords
+	}
+	opened, err := from.Seals.Open(text, now)
+	if err != nil {
+		return nil, err
 	}
 	revocations := g.Records.Index().Revocations()
 	if revocations.Token(opened.ID) {
-		return caller.Caller{}, nil, errRevoked
+		return nil, errRevoked
 	}
 	found, err := g.Records.Get(ctx, opened.ID)
 	if err != nil {
-		return caller.Caller{}, nil, err
+		return nil, err
 	}
 	spec := &found.Spec
 	switch {
 	case spec.Type != v1alpha1.RefreshToken || spec.ID != opened.ID || !opened.Matches(spec.SecretHash):
-		return caller.Caller{}, nil, errWrongRecord
-	case !request.Time.Before(revocation.Time(spec.Expires)):
-		return caller.Caller{}, nil, opaque.ErrNotOurs
-	case string(spec.Audience) != request.Audience:
-		return caller.Caller{}, nil, errForAnother
+		return nil, errWrongRecord
+	case !now.Before(revocation.Time(spec.Expires)):
+		return nil, opaque.ErrNotOurs
 	case revocations.Record(spec.Subject.Username, string(spec.Audience), found.CreationTimestamp.Time):
-		return caller.Caller{}, nil, errRevoked
+		return nil, errRevoked
 	}
+	return found, nil
+}
+
+// proveAgain asks the identity provider anew about the user of a refresh token.
+func proveAgain(from *snapshot.Snapshot, found *v1alpha1.IssuedToken) (caller.Caller, error) {
+	spec := &found.Spec
 	proof := identity.Proof{Provider: spec.Provider.Name, ProviderUID: spec.Provider.UID, Credential: spec.Credential}
-	who, err := identity.Resume(from, spec.Subject.Username, proof, revocation.Time(spec.AuthTime))
-	return who, found, err
+	return identity.Resume(from, spec.Subject.Username, proof, revocation.Time(spec.AuthTime))
 }
 
 // refresh returns the refresh token that goes with the answer, if any.
@@ -105,12 +121,17 @@ func (g *Granter) refresh(ctx context.Context, from *snapshot.Snapshot, request 
 
 // again asks the policies anew about a refresh token that came.
 func (g *Granter) again(request *Request, progress *issue.Request, resumed *v1alpha1.IssuedToken) (string, *Error) {
-	longest := offlineLifetime(progress)
-	if longest == 0 || !request.Time.Before(resumed.CreationTimestamp.Add(longest)) {
+	if !stillAllowed(progress, resumed) {
 		return "", &Error{Kind: BadCredentials, Message: "the refresh token was not accepted", Cause: errNotAllowed}
 	}
 	g.Records.Used(resumed.Spec.ID, request.Time)
 	return request.Refresh, nil
+}
+
+// stillAllowed says whether the policies as they are let the caller have a refresh token of that age.
+func stillAllowed(progress *issue.Request, resumed *v1alpha1.IssuedToken) bool {
+	longest := offlineLifetime(progress)
+	return longest > 0 && progress.Time.Before(resumed.CreationTimestamp.Add(longest))
 }
 
 // anew makes and stores a refresh token if policy allows one. If it cannot be stored there is no answer: a client that asked

@@ -83,6 +83,9 @@ func (a *Authenticator) Authenticate(ctx context.Context, s *snapshot.Snapshot, 
 	}
 }
 
+// IsToken says whether a text can be a token that proves somebody, and can be no password. Nothing is verified.
+func IsToken(text string) bool { return looksLikeToken(text) }
+
 // looksLikeToken says whether a password can only be a JWT in compact form: too long for a password, and of three parts.
 func looksLikeToken(password string) bool {
 	return len(password) > maxPassword && len(password) <= maxToken && strings.Count(password, ".") == 2

@@ -1,6 +1,7 @@
 package issue
 
 import (
+	"slices"
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -64,6 +65,18 @@ func (i *Issuer) decide(request *Request) verdict {
 		v.failed = failed(budget)
 	}
 	return v
+}
+
+// May says whether the policies grant the request's caller one action on one resource, such as to introspect the tokens of
+// an audience.
+func (i *Issuer) May(request *Request, resource policy.Resource, action string) bool {
+	budget := policy.NewBudget()
+	decision := request.Policies.Decide(policy.Request{
+		Caller: request.Caller, Audience: request.Audience.Name, Resource: resource, Actions: []string{action},
+		SourceIP: request.SourceIP, Time: request.Time, Admits: request.Audience.Namespaces.Admits, Budget: budget,
+	})
+	i.report(request, budget)
+	return slices.Contains(decision.Granted, action)
 }
 
 // Bounds of the reasons in an audit record. How many rules match is up to tenants, and how many scopes and actions are

@@ -15,6 +15,9 @@ import (
 // for another.
 const TypeRegistry = "JWT"
 
+// TypeAccess is the header typ of access tokens for services (RFC 9068, section 2.1).
+const TypeAccess = "at+jwt"
+
 // MinLifetime is the shortest life of a registry token: clients of registries take less for an error (distribution's
 // token.md).
 const MinLifetime = time.Minute

@@ -1,0 +1,101 @@
+package oauth
+
+import (
+	"net/http"
+
+	"github.com/tokenwright/tokenwright/tokenserver/grant"
+	"github.com/tokenwright/tokenwright/tokenserver/httpx"
+	"github.com/tokenwright/tokenwright/tokenserver/scope"
+	"github.com/tokenwright/tokenwright/tokenserver/token"
+)
+
+const (
+	actionIntrospect = "introspect"
+	// hintRefresh is the token_type_hint of refresh tokens (RFC 7009, section 2.1).
+	hintRefresh = "refresh_token"
+)
+
+// Introspection is the answer of RFC 7662, section 2.2. That of a token which is not active has no other field.
+type Introspection struct {
+	Active   bool   `json:"active"`
+	Scope    string `json:"scope,omitempty"`
+	ClientID string `json:"client_id,omitempty"`
+	Username string `json:"username,omitempty"`
+	// TokenType is Bearer for what a resource may accept, and refresh_token for what it must not.
+	TokenType string `json:"token_type,omitempty"`
+	Expiry    int64  `json:"exp,omitempty"`
+	IssuedAt  int64  `json:"iat,omitempty"`
+	NotBefore int64  `json:"nbf,omitempty"`
+	Subject   string `json:"sub,omitempty"`
+	Audience  string `json:"aud,omitempty"`
+	Issuer    string `json:"iss,omitempty"`
+	ID        string `json:"jti,omitempty"`
+}
+
+// Introspect has the form of httpx.Endpoint's Handle.
+//
+// A caller is told of tokens only whose audience it may introspect; a token of another audience looks like one that is not
+// ours. The time that it takes tells no more than the public keys do, with which everybody can see what we signed.
+func (s *Server) Introspect(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
+	q, err := s.ask(w, r, x)
+	if err != nil {
+		return err
+	}
+	// A server that is cut off does not know what was revoked.
+	if err := s.Granter.Issuer.Fence.Check(q.Time); err != nil {
+		return unavailable("whether the token is active is not known at present", retryAfter, err)
+	}
+	answer, err := s.introspect(r, q)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache")
+	httpx.WriteJSON(w, http.StatusOK, answer)
+	return nil
+}
+
+func (s *Server) introspect(r *http.Request, q *question) (Introspection, error) {
+	held, err := s.Granter.Held(r.Context(), q.from, q.token, q.Time, types()...)
+	if err == nil && held.IsRefresh() {
+		if q.hint != hintRefresh {
+			// Many resources look at active alone, and would accept as a bearer what is for this server only.
+			return Introspection{}, nil
+		}
+		err = s.Granter.Usable(q.from, &held, q.Time)
+	}
+	switch {
+	case grant.IsUnavailable(err):
+		return Introspection{}, unavailable("whether the token is active is not known at present", retryAfter, err)
+	case err != nil || !s.may(q, held.Audience, actionIntrospect):
+		return Introspection{}, nil
+	}
+	return s.active(&held), nil
+}
+
+func (s *Server) active(h *grant.Held) Introspection {
+	answer := Introspection{
+		Active: true, TokenType: "Bearer", Username: h.Subject, Subject: h.Subject, Audience: h.Audience,
+		Issuer: s.Granter.Issuer.Name, ID: h.ID, Expiry: h.Expires.Unix(), IssuedAt: h.Issued.Unix(),
+	}
+	switch {
+	case h.IsRefresh():
+		answer.TokenType, answer.ClientID = hintRefresh, h.Record.Spec.ClientID
+		return answer
+	case h.Signed.Type == token.TypeRegistry:
+		answer.Scope = scope.Join(accessScopes(h.Signed.Access))
+	default:
+		answer.Scope, answer.ClientID = h.Signed.Scope, h.Signed.ClientID
+	}
+	answer.NotBefore = h.NotBefore.Unix()
+	return answer
+}
+
+// accessScopes spells what a registry token allows as scopes.
+func accessScopes(access []token.Access) []scope.Scope {
+	scopes := make([]scope.Scope, len(access))
+	for n, a := range access {
+		scopes[n] = scope.Scope{Type: a.Type, Name: a.Name, Actions: a.Actions}
+	}
+	return scopes
+}

@@ -1,0 +1,93 @@
+package oauth
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/audit"
+	"github.com/tokenwright/tokenwright/tokenserver/grant"
+	"github.com/tokenwright/tokenwright/tokenserver/httpx"
+	"github.com/tokenwright/tokenwright/tokenserver/record"
+)
+
+const (
+	actionRevoke = "revoke"
+	// reasonRevoked is what the revocation says for people.
+	reasonRevoked = "revoked at the server's revocation endpoint"
+)
+
+// Revoke has the form of httpx.Endpoint's Handle. Success means that the revocation is stored, or that there is nothing to be
+// revoked: a token that is unknown, expired or revoked already (RFC 7009, section 2.2).
+func (s *Server) Revoke(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
+	q, err := s.ask(w, r, x)
+	if err != nil {
+		return err
+	}
+	held, err := s.Granter.Held(r.Context(), q.from, q.token, q.Time, types()...)
+	switch {
+	case grant.IsUnavailable(err):
+		return unavailable("the token could not be revoked at present", record.RetryAfter(err), err)
+	case err == nil:
+		if err := s.revoke(r, q, &held); err != nil {
+			return err
+		}
+	}
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("Pragma", "no-cache")
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+func (s *Server) revoke(r *http.Request, q *question, held *grant.Held) error {
+	switch {
+	case held.Subject == "":
+		// Everybody can have any number of them, and each would be an object.
+		return &httpx.Error{
+			Status: http.StatusBadRequest, Code: "unsupported_token_type",
+			Message: "tokens of nobody in particular cannot be revoked",
+		}
+	case held.Subject != q.who.Username && !s.may(q, held.Audience, actionRevoke):
+		// Who has the token knows that it is good; success would be a lie.
+		return &httpx.Error{
+			Status: http.StatusBadRequest, Code: "unauthorized_client",
+			Message: "the token is not the caller's, and no policy lets the caller revoke tokens of its audience",
+		}
+	}
+	if wait := s.Limits.wait(q.who.Username, q.Time); wait > 0 {
+		return &httpx.Error{
+			Status: http.StatusTooManyRequests, Code: "slow_down", Message: "the caller revokes too many tokens", RetryAfter: wait,
+		}
+	}
+	if s.Granter.Records == nil {
+		return unavailable("this server cannot store revocations", retryAfter, nil)
+	}
+	err := s.Granter.Records.Revoke(r.Context(), v1alpha1.TokenRevocationSpec{
+		Token:   &v1alpha1.RevokedToken{ID: held.ID},
+		Expires: v1alpha1.DateTime(held.Expires.UTC().Format(time.RFC3339)),
+		Reason:  reasonRevoked,
+	})
+	if err != nil {
+		return unavailable("the token could not be revoked at present", record.RetryAfter(err), err)
+	}
+	s.audit(q, held)
+	return nil
+}
+
+// audit records who revoked what. The revocation is stored by now, so that a log which does not take the record must not
+// make the answer an error.
+func (s *Server) audit(q *question, held *grant.Held) {
+	line := audit.Record{
+		Time: q.Time.UTC(), Outcome: audit.Revoked, RequestID: q.ID, Grant: NameRevoke, TokenID: held.ID,
+		Subject: q.who.Username, Provider: q.who.Provider, Method: string(q.who.Method), Audience: held.Audience,
+		Requested: []string{}, Granted: []string{},
+	}
+	if q.Source.IsValid() {
+		line.SourceIP = q.Source.String()
+	}
+	if err := s.Granter.Audit.Write(&line); err != nil {
+		s.Granter.Metrics.AuditFailure()
+		s.Granter.Log.Error(err, "Could not record who revoked a token", "requestID", q.ID, "tokenID", held.ID)
+	}
+}
