@@ -1,10 +1,10 @@
 package issue
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
-	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
@@ -16,6 +16,8 @@ type verdict struct {
 	// notAfter is the earliest end of what is granted; zero if nothing ends.
 	notAfter time.Time
 	why      []audit.Why
+	// application are the claims that policies add.
+	application map[string]json.RawMessage
 	// omitted is how many reasons were left out of why.
 	omitted int
 	failed  []audit.Failed
@@ -30,6 +32,11 @@ func (v *verdict) expiry(latest time.Time) time.Time {
 
 func (v *verdict) add(s scope.Scope, actions []string, notAfter time.Time) {
 	v.granted = append(v.granted, scope.Scope{Type: s.Type, Name: s.Name, Actions: actions})
+	v.end(notAfter)
+}
+
+// end bounds the life of the token; zero does not.
+func (v *verdict) end(notAfter time.Time) {
 	if !notAfter.IsZero() && (v.notAfter.IsZero() || notAfter.Before(v.notAfter)) {
 		v.notAfter = notAfter
 	}
@@ -41,12 +48,17 @@ func (v *verdict) add(s scope.Scope, actions []string, notAfter time.Time) {
 // They come sorted, so that the same request always gets the same.
 //
 // The policies are not told the client id: nobody proved it here, and an Allow that depends on it would be open to all.
-func (i *Issuer) decide(request *Request) verdict {
+func (i *Issuer) decide(request *Request, as kind) (verdict, error) {
 	var v verdict
+	v.end(request.NotAfter)
 	budget := policy.NewBudget()
+	if err := as.entitle(request, &v, budget); err != nil {
+		i.report(request, budget)
+		return verdict{}, err
+	}
 	for _, s := range request.Scopes {
-		if s.Type != v1alpha1.TypeRepository && s.Type != v1alpha1.TypeRegistry {
-			continue // no registry knows it, and who reads such an entry elsewhere must not find it in a registry's token
+		if !as.holds(s.Type) {
+			continue // whoever reads the token would not know it, or would take it for something else
 		}
 		ask := policy.Request{
 			Caller: request.Caller, Audience: request.Audience.Name,
@@ -64,7 +76,7 @@ func (i *Issuer) decide(request *Request) verdict {
 	if i.Explain {
 		v.failed = failed(budget)
 	}
-	return v
+	return v, nil
 }
 
 // May says whether the policies grant the request's caller one action on one resource, such as to introspect the tokens of

@@ -114,7 +114,9 @@ func TestFailuresDoNotFloodTheLog(t *testing.T) {
 		}
 		r := request(t, world(t, policies...), alice(), "repository:team-a/app:pull")
 		r.Time = at
-		i.decide(r)
+		if _, err := i.decide(r, registryToken{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	steps := []struct {
 		reason string

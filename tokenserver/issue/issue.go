@@ -27,7 +27,7 @@ const (
 	backdate = time.Minute
 )
 
-// The errors of Registry.
+// The errors of Registry and Access.
 var (
 	// ErrNoKey says that nothing can be signed for the audience at present. If the server is cut off from the cluster the
 	// error wraps snapshot.ErrStale, too.
@@ -36,6 +36,10 @@ var (
 	ErrTooLarge = errors.New("the token would be too long")
 	// ErrAudit says that the record could not be written, so that the token was thrown away.
 	ErrAudit = errors.New("the token could not be recorded")
+	// ErrConflict says that policies give the caller different values for one claim.
+	ErrConflict = errors.New("policies contradict each other about a claim")
+	// ErrEnds says that what the token would come from ends too soon for a token.
+	ErrEnds = errors.New("a token could not live for a minute")
 )
 
 // Issuer makes tokens. All fields but Explain, Fence and Log are required.
@@ -56,7 +60,7 @@ type Issuer struct {
 	told told
 }
 
-// Request is one ask for a registry token, by a caller who has been proved.
+// Request is one ask for a token, by a caller who has been proved.
 type Request struct {
 	// ID and Grant name the request and its grant in the audit record.
 	ID, Grant string
@@ -69,6 +73,10 @@ type Request struct {
 	SourceIP netip.Addr
 	// ClientID and Account are claims that nobody proved. They go into the audit record and nowhere else.
 	ClientID, Account string
+	// Client is the client as proved; empty: the caller is its own client. An access token says so.
+	Client string
+	// NotAfter is what the token must not outlive; zero: nothing but its own lifetime.
+	NotAfter time.Time
 	// RefreshID is the id of the refresh token that came, or that goes with the answer.
 	RefreshID string
 	Time      time.Time
@@ -87,12 +95,23 @@ type Token struct {
 
 // Registry issues a token of the Docker token protocol. Its claims are the part of what was asked that the policies
 // grant, which may be nothing: that is a token too, and how a client learns that a login is right.
-func (i *Issuer) Registry(request *Request) (Token, error) {
+func (i *Issuer) Registry(request *Request) (Token, error) { return i.issue(request, registryToken{}) }
+
+// Access issues a token of RFC 9068 for a service: what the policies grant of the scopes, of every type but those that have a
+// place of their own, and the application's claims. The error is ErrConflict if policies contradict each other about those.
+func (i *Issuer) Access(request *Request) (Token, error) { return i.issue(request, accessToken{}) }
+
+// issue goes through the same steps for both.
+func (i *Issuer) issue(request *Request, as kind) (Token, error) {
 	lifetime, err := i.usable(request.Audience, request.Time)
 	if err != nil {
 		return Token{}, err
 	}
-	minted, record, err := i.mint(request, i.decide(request), lifetime)
+	verdict, err := i.decide(request, as)
+	if err != nil {
+		return Token{}, err
+	}
+	minted, record, err := i.mint(request, as, verdict, lifetime)
 	if err != nil {
 		return Token{}, err
 	}
@@ -133,22 +152,18 @@ func (i *Issuer) usable(audience *snapshot.Audience, now time.Time) (time.Durati
 }
 
 // mint signs what was decided and says so in a record.
-func (i *Issuer) mint(request *Request, verdict verdict, lifetime time.Duration) (Token, audit.Record, error) {
+func (i *Issuer) mint(request *Request, as kind, verdict verdict, lifetime time.Duration) (Token, audit.Record, error) {
 	id, err := token.NewID(i.Random)
 	if err != nil {
 		return Token{}, audit.Record{}, fmt.Errorf("%w: %w", ErrNoKey, err)
 	}
 	issued := request.Time.Truncate(time.Second)
 	expires := verdict.expiry(issued.Add(lifetime))
-	subject := request.Caller.Username
-	if request.Caller.IsAnonymous() {
-		subject = ""
+	if expires.Sub(issued) < MinLifetime {
+		return Token{}, audit.Record{}, fmt.Errorf("%w: it would end at %s", ErrEnds, expires.UTC().Format(time.RFC3339))
 	}
-	text, err := request.Audience.Signer.Sign(token.TypeRegistry, token.RegistryClaims{
-		Issuer: i.Name, Subject: subject, Audience: request.Audience.Name, ID: id,
-		Expiry: expires.Unix(), NotBefore: issued.Add(-backdate).Unix(), IssuedAt: issued.Add(-backdate).Unix(),
-		Access: access(verdict.granted),
-	})
+	typ, claims := as.claims(request, &verdict, times{issued.Add(-backdate).Unix(), expires.Unix()}, i.Name, id)
+	text, err := request.Audience.Signer.Sign(typ, claims)
 	switch {
 	case err != nil:
 		return Token{}, audit.Record{}, fmt.Errorf("%w for audience %q: %w", ErrNoKey, request.Audience.Name, err)
@@ -160,13 +175,4 @@ func (i *Issuer) mint(request *Request, verdict verdict, lifetime time.Duration)
 	record.TokenID, record.KeyID, record.Expires = id, request.Audience.Signer.KeyID(), expires.UTC()
 	record.Granted, record.Why, record.WhyOmitted, record.Failed = texts(verdict.granted), verdict.why, verdict.omitted, verdict.failed
 	return minted, record, nil
-}
-
-// access is never nil: a registry reads null as a malformed token.
-func access(granted []scope.Scope) []token.Access {
-	entries := make([]token.Access, len(granted))
-	for n, g := range granted {
-		entries[n] = token.Access{Type: g.Type, Name: g.Name, Actions: g.Actions}
-	}
-	return entries
 }
