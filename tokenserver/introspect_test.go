@@ -152,7 +152,7 @@ func TestARefreshTokenIsActiveOnlyAsLongAsItsNextUseWouldSucceed(t *testing.T) {
 		"Nothing changed":    {"its next use would succeed", func(*testing.T, *snapshot.Input) {}, `{"active":true,`},
 		"A changed password": {"the user is not who she was", func(t *testing.T, in *snapshot.Input) { in.Providers = nil }, inactive},
 		"No policy any more": {"nobody lets her have one", func(t *testing.T, in *snapshot.Input) {
-			in.Policies = fixture.Policies(t, oauthPolicies()[:5]...)
+			in.Policies = fixture.Policies(t, oauthPolicies()[:3]...)
 		}, inactive},
 	}
 	for name, tc := range cases {

@@ -3,18 +3,26 @@ package tokenserver
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
+	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/fixture"
+	"github.com/tokenwright/tokenwright/tokenserver/identity"
 	"github.com/tokenwright/tokenwright/tokenserver/opaque"
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
@@ -31,6 +39,7 @@ const (
 type oauthWorld struct {
 	*running
 	objects *fixture.Objects
+	cluster *cluster
 	input   snapshot.Input
 }
 
@@ -51,12 +60,20 @@ func users(names ...string) []v1alpha1.Subject {
 }
 
 func oauthPolicies() []*v1alpha1.ClusterAccessPolicy {
+	builder := []v1alpha1.Subject{{Kind: v1alpha1.SubjectServiceAccount, Namespace: "ci", Name: "builder"}}
+	claim := func(spec *v1alpha1.ClusterAccessPolicySpec) {
+		spec.Claims = []v1alpha1.Claim{{Name: "prvd", Value: v1alpha1.ClaimValue{Raw: []byte(`{"permissions":415}`)}}}
+	}
 	return []*v1alpha1.ClusterAccessPolicy{
 		fixture.Cluster("public", []v1alpha1.Subject{fixture.Anonymous, fixture.Anybody}, fixture.Repositories("public/**", "pull"), nil),
 		fixture.Cluster("alice", users("alice"), fixture.Repositories("team-a/**", "pull", "push"), nil),
 		fixture.Cluster("rs-api", users("rs"), oauthRule(api, "introspect", "revoke"), nil),
 		fixture.Cluster("rs-registry", users("rs"), oauthRule(service, "introspect"), nil),
 		fixture.Cluster("orders", users("alice", "robot"), typed("order", "**", "read", "write"), nil),
+		fixture.Cluster("robot-claims", users("robot"), typed("order", "none", "none"), claim),
+		fixture.Cluster("exchange", append(users("alice", "robot"), builder...), oauthRule(api, "exchange"), nil),
+		fixture.Cluster("exchange-other", users("alice"), oauthRule(otherAPI, "exchange"), nil),
+		fixture.Cluster("builder", builder, typed("order", "eu/**", "read"), nil),
 		fixture.Cluster("offline", users("alice"), typed("order", "none", "none"), func(spec *v1alpha1.ClusterAccessPolicySpec) {
 			spec.OfflineAccess = &v1alpha1.OfflineAccess{MaxLifetime: "24h"}
 		}),
@@ -81,11 +98,15 @@ func startOAuth(t testing.TB, change func(*Options, *Parts, *snapshot.Input)) *o
 			fixture.Broken("broken", brokenService),
 		},
 		Providers: []*provider.Provider{fixture.Htpasswd(t, map[string]string{
-			"alice": "secret", "bob": "hunter2", "rs": "rs-secret", "robot": "r2d2 + c3po%", "per%25+cent": "x:y",
-		})},
+			"alice": "secret", "gateway": "gw", "bob": "hunter2", "rs": "rs-secret", "robot": "r2d2 + c3po%", "per%25+cent": "x:y",
+		}), {Name: "accounts", UID: "accounts-uid", Kubernetes: &provider.Kubernetes{
+			Audiences: []string{"tokenwright"}, Verification: v1alpha1.VerifyOffline,
+		}}},
 	}
+	w.cluster = newCluster(t)
 	w.running = start(t, func(options *Options, parts *Parts) {
 		parts.Records = w.objects.Store(t)
+		parts.Authenticator = identity.New(identity.Options{Cluster: w.cluster, Log: logr.Discard()})
 		if change != nil {
 			change(options, parts, &w.input)
 		}
@@ -247,4 +268,69 @@ func mustTime(t testing.TB, text string) time.Time {
 		t.Fatal(err)
 	}
 	return at
+}
+
+const clusterIssuer = "https://kubernetes.default.svc"
+
+// cluster is an API server that signs tokens of the ServiceAccount ci/builder.
+type cluster struct{ key *ecdsa.PrivateKey }
+
+func newCluster(t testing.TB) *cluster {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &cluster{key}
+}
+
+// Keys implements identity.Cluster.
+func (c *cluster) Keys(context.Context) (string, []byte, error) {
+	document, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: c.key.Public(), KeyID: "c1", Algorithm: "ES256", Use: "sig"}}})
+	return clusterIssuer, document, err
+}
+
+// Review implements identity.Cluster. Providers of these tests verify offline.
+func (c *cluster) Review(context.Context, string, []string) (authenticationv1.TokenReviewStatus, error) {
+	return authenticationv1.TokenReviewStatus{}, errors.New("nobody should ask")
+}
+
+// token is one of ci/builder that lives so long.
+func (c *cluster) token(t testing.TB, lives time.Duration, change func(map[string]any)) string {
+	t.Helper()
+	now := time.Now()
+	claims := map[string]any{
+		"iss": clusterIssuer, "sub": "system:serviceaccount:ci:builder", "aud": []string{"tokenwright"}, "jti": "j1",
+		"exp": now.Add(lives).Unix(), "nbf": now.Add(-time.Minute).Unix(), "iat": now.Add(-time.Minute).Unix(),
+		"kubernetes.io": map[string]any{"namespace": "ci", "serviceaccount": map[string]any{"name": "builder", "uid": "u"}},
+	}
+	if change != nil {
+		change(claims)
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.ES256, Key: jose.JSONWebKey{Key: c.key, KeyID: "c1"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := jwt.Signed(signer).Claims(claims).Serialize()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+// access verifies the access token of an answer and returns its claims, without those that differ each time.
+func (w *oauthWorld) access(t testing.TB, answer reply) map[string]any {
+	t.Helper()
+	verified, err := w.snapshots.Load().Verify(answer.text(t, "access_token"), issuerName, time.Now(), token.TypeAccess)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := fields(t, verified.Claims)
+	for _, varies := range []string{"exp", "nbf", "iat", "jti"} {
+		if got[varies] == nil {
+			t.Errorf("%s is missing in %v", varies, got)
+		}
+		delete(got, varies)
+	}
+	return got
 }

@@ -21,6 +21,7 @@ func (r *Record) appendLine(dst []byte) []byte {
 	dst = appendGiven(dst, `,"subject":`, r.Subject)
 	dst = appendGiven(dst, `,"provider":`, r.Provider)
 	dst = appendGiven(dst, `,"method":`, r.Method)
+	dst = appendGiven(dst, `,"client":`, r.Client)
 	dst = appendGiven(dst, `,"audience":`, r.Audience)
 	dst = quote.AppendList(append(dst, `,"requested":`...), r.Requested)
 	dst = quote.AppendList(append(dst, `,"granted":`...), r.Granted)

@@ -33,6 +33,8 @@ type Record struct {
 	Subject  string `json:"subject,omitempty"`
 	Provider string `json:"provider,omitempty"`
 	Method   string `json:"method,omitempty"`
+	// Client is the OAuth client that asked for the subject, as proved; absent if the subject asked itself.
+	Client   string `json:"client,omitempty"`
 	Audience string `json:"audience,omitempty"`
 	// Requested and Granted are scopes in Docker's grammar.
 	Requested []string `json:"requested"`

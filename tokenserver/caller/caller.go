@@ -26,6 +26,8 @@ const (
 	MethodNone           Method = "none"
 	MethodPassword       Method = "password"
 	MethodServiceAccount Method = "serviceaccount"
+	// MethodToken is a token that this server issued to the caller before.
+	MethodToken Method = "token"
 )
 
 // Caller is who asks. Treat it as immutable: it is shared between requests.

@@ -31,3 +31,18 @@ func appendAnswer(dst []byte, method string, issued *grant.Answer) []byte {
 	dst = issued.IssuedAt.UTC().AppendFormat(append(dst, `,"issued_at":"`...), time.RFC3339)
 	return append(dst, "\"}\n"...)
 }
+
+// appendAccess appends the answer for a service (RFC 6749, section 5.1), and for an exchange what kind of token it is (RFC 8693,
+// section 2.2.1).
+func appendAccess(dst []byte, request *grant.Request, issued *grant.Answer) []byte {
+	dst = append(append(dst, `{"access_token":"`...), issued.Text...)
+	dst = strconv.AppendInt(append(dst, `","token_type":"Bearer","expires_in":`...), int64(issued.ExpiresIn/time.Second), 10)
+	dst = quote.Append(append(dst, `,"scope":`...), scope.Join(issued.Granted))
+	if request.Subject != "" {
+		dst = append(append(append(dst, `,"issued_token_type":"`...), grant.TokenTypeAccess...), '"')
+	}
+	if issued.Refresh != "" {
+		dst = append(append(append(dst, `,"refresh_token":"`...), issued.Refresh...), '"')
+	}
+	return append(dst, "}\n"...)
+}

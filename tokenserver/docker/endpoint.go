@@ -48,7 +48,11 @@ func (e *Endpoint) Handle(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 	if !ok {
 		buffer = new([]byte)
 	}
-	*buffer = appendAnswer((*buffer)[:0], r.Method, &issued)
+	if request.Access {
+		*buffer = appendAccess((*buffer)[:0], request, &issued)
+	} else {
+		*buffer = appendAnswer((*buffer)[:0], r.Method, &issued)
+	}
 	httpx.WriteBody(w, http.StatusOK, *buffer)
 	e.buffers.Put(buffer)
 	return nil

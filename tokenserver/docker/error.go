@@ -24,9 +24,11 @@ func translate(err error) error {
 	switch failure.Kind {
 	case grant.BadCredentials:
 		e.Status, e.Code = http.StatusUnauthorized, "invalid_grant"
+	case grant.BadClient:
+		e.Status, e.Code = http.StatusUnauthorized, "invalid_client"
 	case grant.Unavailable:
 		e.Status, e.Code = http.StatusServiceUnavailable, "temporarily_unavailable"
-	case grant.UnknownAudience:
+	case grant.UnknownAudience, grant.NotAllowed:
 		e.Code = "invalid_target" // RFC 8707
 	case grant.InvalidScope:
 		e.Code = "invalid_scope"
@@ -45,7 +47,7 @@ func unauthorized(message string, cause error) error {
 }
 
 func unsupportedGrant() error {
-	return translate(&grant.Error{Kind: grant.UnsupportedGrant, Message: "the grant types served here are password and refresh_token"})
+	return translate(&grant.Error{Kind: grant.UnsupportedGrant, Message: "the grant types served here are " + strings.Join(GrantTypes(), ", ")})
 }
 
 func tooManyScopes(cause error) error {

@@ -59,30 +59,19 @@ func parsePost(w http.ResponseWriter, r *http.Request, header identity.Credentia
 	if err != nil {
 		return nil, nil, err
 	}
-	if header.Present {
-		return nil, nil, httpx.BadRequest("credentials may be in the form or in the Authorization header, not in both")
-	}
 	request.Offline = form.Get("access_type") == "offline"
-	switch grantType := form.Get("grant_type"); grantType {
-	case "password":
-		request.Credentials = identity.Credentials{Username: form.Get("username"), Password: form.Get("password")}
-		request.Credentials.Present = request.Credentials.Username != "" || request.Credentials.Password != ""
-		return request, grant.Password{}, nil
-	case "refresh_token":
-		request.Refresh = form.Get("refresh_token")
-		return request, grant.RefreshToken{}, nil
-	case "":
-		return nil, nil, httpx.BadRequest("grant_type is missing")
-	default:
-		return nil, nil, unsupportedGrant()
+	if err := target(request, form); err != nil {
+		return nil, nil, err
 	}
+	return grantOf(request, form, header)
 }
 
-// single are the parameters that may come once (RFC 6749, section 3.1). Of two, each reader would take another.
+// single are the parameters that may come once.
 func single() []string {
 	return []string{
 		"service", "account", "client_id", "offline_token", "access_type",
 		"grant_type", "username", "password", "refresh_token",
+		"audience", "resource", "subject_token", "subject_token_type", "requested_token_type", "actor_token", "actor_token_type",
 	}
 }
 

@@ -8,6 +8,8 @@ const (
 	nameBasic     = "basic"
 	namePassword  = "password"
 	nameRefresh   = "refresh_token"
+	nameClient    = "client_credentials"
+	nameExchange  = "token_exchange"
 )
 
 // Docker is the grant of GET in the Docker token protocol: HTTP Basic with a password or a refresh token, or nobody in
@@ -29,10 +31,13 @@ func (Docker) Name(request *Request) string {
 func (Docker) Check(request *Request) *Error { return needsAudience(request) }
 
 func needsAudience(request *Request) *Error {
-	if request.Audience == "" {
-		return &Error{Kind: InvalidRequest, Message: "service is missing"}
+	switch {
+	case request.Audience != "":
+		return nil
+	case request.Access:
+		return &Error{Kind: InvalidRequest, Message: "audience is missing"}
 	}
-	return nil
+	return &Error{Kind: InvalidRequest, Message: "service is missing"}
 }
 
 func printable(name string) bool {

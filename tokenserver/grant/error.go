@@ -20,6 +20,10 @@ const (
 	UnsupportedGrant Kind = "UnsupportedGrant"
 	// BadCredentials is a caller who did not prove who it is.
 	BadCredentials Kind = "BadCredentials"
+	// BadClient is an OAuth client that did not prove who it is.
+	BadClient Kind = "BadClient"
+	// NotAllowed is an exchange for an audience for which policy does not let the caller exchange tokens.
+	NotAllowed Kind = "NotAllowed"
 	// UnknownAudience is an audience that no SigningKey holds.
 	UnknownAudience Kind = "UnknownAudience"
 	// InvalidScope is an ask for more than one token can hold.
@@ -61,6 +65,10 @@ func issueError(err error) *Error {
 	switch {
 	case errors.Is(err, issue.ErrTooLarge):
 		return &Error{Kind: InvalidScope, Message: "the token would be longer than 7 KiB: ask for fewer scopes", Cause: err}
+	case errors.Is(err, issue.ErrConflict):
+		return &Error{Kind: InvalidScope, Message: "conflicting_claims", Cause: err}
+	case errors.Is(err, issue.ErrEnds):
+		return &Error{Kind: Unavailable, Message: "what policies give ends within a minute", RetryAfter: issue.MinLifetime, Cause: err}
 	case errors.Is(err, issue.ErrNoKey):
 		return &Error{Kind: Unavailable, Message: "there is no usable signing key for this service at present", RetryAfter: retryAfter, Cause: err}
 	}

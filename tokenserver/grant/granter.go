@@ -60,7 +60,7 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	from := g.Snapshots.Load()
 
 	// 3. Who asks. Before all that depends on the snapshot's content, so that a wrong password is always 401.
-	who, resumed, failure := g.prove(ctx, from, request)
+	who, resumed, failure := g.prove(ctx, from, request, progress)
 	if failure != nil {
 		return Answer{}, failure
 	}
@@ -72,6 +72,9 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 		return Answer{}, &Error{Kind: UnknownAudience, Message: "the service is not known here"}
 	}
 	progress.Audience, progress.Policies = audience, from.Policies
+	if failure := g.mayExchange(request, progress); failure != nil {
+		return Answer{}, failure
+	}
 
 	// 5. Whether what was issued until now is being taken back.
 	if failure := g.mayMint(progress); failure != nil {
@@ -85,7 +88,11 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	}
 
 	// 7. Decide, mint, audit.
-	issued, err := g.Issuer.Registry(progress)
+	issueToken := g.Issuer.Registry
+	if request.Access {
+		issueToken = g.Issuer.Access
+	}
+	issued, err := issueToken(progress)
 	if err != nil {
 		return Answer{}, issueError(err)
 	}
@@ -93,9 +100,18 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 }
 
 // prove says who asks. Of a caller who came with a refresh token, the record is returned, too.
-func (g *Granter) prove(ctx context.Context, from *snapshot.Snapshot, request *Request) (caller.Caller, *v1alpha1.IssuedToken, *Error) {
-	if request.Refresh != "" {
+func (g *Granter) prove(
+	ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request,
+) (caller.Caller, *v1alpha1.IssuedToken, *Error) {
+	switch {
+	case request.Refresh != "":
 		return g.resume(ctx, from, request)
+	case request.Subject != "":
+		who, failure := g.exchange(ctx, from, request, progress)
+		return who, nil, failure
+	case request.AsClient:
+		who, failure := g.authenticateClient(ctx, from, request)
+		return who, nil, failure
 	}
 	who, failure := g.authenticate(ctx, from, request)
 	return who, nil, failure

@@ -113,6 +113,9 @@ func (g *Granter) refresh(ctx context.Context, from *snapshot.Snapshot, request 
 	case resumed != nil:
 		progress.RefreshID = resumed.Spec.ID
 		return g.again(request, progress, resumed)
+	case request.AsClient || request.Subject != "":
+		// What a client could have again at any time, or what came from another token, is not made to last.
+		return "", nil
 	case request.Offline && g.Records != nil && progress.Caller.Method == caller.MethodPassword:
 		return g.anew(ctx, from, request, progress)
 	}

@@ -22,6 +22,13 @@ type Request struct {
 	Scopes []scope.Scope
 	// Credentials are as they came.
 	Credentials identity.Credentials
+	// Access says that the token shall be one for a service (RFC 9068), and not one for a registry.
+	Access bool
+	// AsClient says that the credentials are those of an OAuth client.
+	AsClient bool
+	// Subject is a token that speaks for the caller in an exchange (RFC 8693), and SubjectType is what it is said to be;
+	// credentials beside it are the client's.
+	Subject, SubjectType string
 	// Refresh is a refresh token as it came; credentials beside it mean nothing.
 	Refresh string
 	// Offline says that a refresh token is asked for.

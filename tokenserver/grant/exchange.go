@@ -1,0 +1,140 @@
+package grant
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/caller"
+	"github.com/tokenwright/tokenwright/tokenserver/identity"
+	"github.com/tokenwright/tokenwright/tokenserver/issue"
+	"github.com/tokenwright/tokenwright/tokenserver/metrics"
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
+	"github.com/tokenwright/tokenwright/tokenserver/scope"
+	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
+	"github.com/tokenwright/tokenwright/tokenserver/token"
+)
+
+// Types of tokens (RFC 8693, section 3).
+const (
+	TokenTypeAccess = "urn:ietf:params:oauth:token-type:access_token"
+	TokenTypeJWT    = "urn:ietf:params:oauth:token-type:jwt"
+	TokenTypeID     = "urn:ietf:params:oauth:token-type:id_token"
+)
+
+// actionExchange is that of a rule of type oauth.
+const actionExchange = "exchange"
+
+// Exchange is the grant of RFC 8693: a token of somebody else's, or an access token of ours, for one of ours. It never gives
+// more time than the token that came has left.
+type Exchange struct{}
+
+// Name implements Grant.
+func (Exchange) Name(*Request) string { return nameExchange }
+
+// Check implements Grant.
+func (Exchange) Check(request *Request) *Error {
+	switch {
+	case request.Subject == "":
+		return &Error{Kind: InvalidRequest, Message: "subject_token is missing"}
+	case !slices.Contains([]string{TokenTypeAccess, TokenTypeJWT, TokenTypeID}, request.SubjectType):
+		return &Error{Kind: InvalidRequest, Message: "subject_token_type must be that of a jwt, an access_token or an id_token"}
+	}
+	return needsAudience(request)
+}
+
+// What is wrong with a subject token, for the log.
+var (
+	errNotAToken   = errors.New("it has not the form of a token")
+	errNoIDToken   = errors.New("it is ours, and we issue no ID tokens")
+	errNoExpiry    = errors.New("it has no expiry")
+	errEndsTooSoon = errors.New("it ends within a minute")
+)
+
+// exchange proves the caller by the subject token, and the client, if there is one. RFC 8693, section 2.2.2 wants
+// invalid_request for a token that is not good.
+func (g *Granter) exchange(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request) (caller.Caller, *Error) {
+	if request.Credentials.Present {
+		client, failure := g.authenticateClient(ctx, from, request)
+		if failure != nil {
+			return caller.Caller{}, failure
+		}
+		progress.Client = client.Username
+	}
+	who, err := g.speaker(ctx, from, request, progress)
+	if err == nil && progress.NotAfter.Sub(request.Time) < issue.MinLifetime {
+		err = errEndsTooSoon
+	}
+	switch {
+	case err == nil:
+		g.Metrics.Authentication(string(who.Method), metrics.AuthenticationOK)
+		return who, nil
+	case IsUnavailable(err):
+		g.Metrics.Authentication("unknown", metrics.AuthenticationUnavailable)
+		return caller.Caller{}, &Error{
+			Kind: Unavailable, Message: "the subject_token cannot be verified at present", RetryAfter: retryAfter, Cause: err,
+		}
+	}
+	g.Metrics.Authentication("unknown", metrics.AuthenticationRefused)
+	return caller.Caller{}, &Error{Kind: InvalidRequest, Message: "the subject_token was not accepted", Cause: err}
+}
+
+// speaker is whom the subject token speaks for. A token that says it is ours is never shown to anybody else: a provider that
+// trusts our keys would not know what is revoked.
+func (g *Granter) speaker(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request) (caller.Caller, error) {
+	claimed, ok := token.Peek(request.Subject)
+	switch {
+	case !ok || !identity.IsToken(request.Subject):
+		return caller.Caller{}, errNotAToken
+	case claimed.Issuer == g.Issuer.Name:
+		return g.ourSpeaker(ctx, from, request, progress)
+	}
+	who, err := g.Authenticator.Authenticate(ctx, from, identity.Credentials{Password: request.Subject, Present: true}, request.Time)
+	if err != nil {
+		return caller.Caller{}, err
+	}
+	// What was peeked at is verified by now.
+	if claimed.Expires.IsZero() {
+		return caller.Caller{}, errNoExpiry
+	}
+	progress.NotAfter = claimed.Expires
+	return who, nil
+}
+
+// ourSpeaker is whom an access token of ours speaks for, as the provider knows it now. For its own audience a token does not
+// get more than it has.
+func (g *Granter) ourSpeaker(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request) (caller.Caller, error) {
+	if request.SubjectType == TokenTypeID {
+		return caller.Caller{}, errNoIDToken
+	}
+	held, err := g.Held(ctx, from, request.Subject, request.Time, token.TypeAccess)
+	if err != nil {
+		return caller.Caller{}, err
+	}
+	who, err := identity.Recall(from, held.Subject, held.Issued)
+	if err != nil {
+		return caller.Caller{}, err
+	}
+	if held.Audience == request.Audience {
+		has, err := scope.Parse([]string{held.Signed.Scope})
+		if err != nil {
+			return caller.Caller{}, err
+		}
+		progress.Scopes = scope.Within(progress.Scopes, has)
+	}
+	progress.NotAfter = held.Expires
+	return who, nil
+}
+
+// mayExchange asks policy whether the caller may exchange a token for one of the audience.
+func (g *Granter) mayExchange(request *Request, progress *issue.Request) *Error {
+	if request.Subject == "" {
+		return nil
+	}
+	resource := policy.Resource{Type: v1alpha1.TypeOAuth, Name: progress.Audience.Name}
+	if g.Issuer.May(progress, resource, actionExchange) {
+		return nil
+	}
+	return &Error{Kind: NotAllowed, Message: "no policy lets the caller exchange a token for one of this audience"}
+}

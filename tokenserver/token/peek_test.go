@@ -1,0 +1,44 @@
+package token
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestPeek(t *testing.T) {
+	with := func(payload string) string {
+		return "e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln"
+	}
+	type want struct {
+		Claimed Claimed
+		OK      bool
+	}
+	cases := map[string]struct {
+		reason, text string
+		want         want
+	}{
+		"Issuer and expiry":       {"both are there", with(`{"iss":"a","exp":100}`), want{Claimed{"a", time.Unix(100, 0)}, true}},
+		"A fraction of a second":  {"RFC 7519 allows it; the token must not live longer", with(`{"iss":"a","exp":100.9}`), want{Claimed{"a", time.Unix(100, 0)}, true}},
+		"No expiry":               {"nothing is said", with(`{"iss":"a"}`), want{Claimed{Issuer: "a"}, true}},
+		"An expiry before 1970":   {"nobody means it", with(`{"exp":-5}`), want{Claimed{}, true}},
+		"An expiry past all time": {"it would overflow", with(`{"exp":1e300}`), want{Claimed{}, true}},
+		"An expiry that is text":  {"RFC 7519: a number", with(`{"exp":"100"}`), want{}},
+		"Two parts":               {"no JWS", "e30.e30", want{}},
+		"Four parts":              {"no JWS", "e30.e30.e30.e30", want{}},
+		"A payload that is text":  {"no claims", with("text"), want{}},
+		"Not base64url":           {"no claims", "e30.%%%.c2ln", want{}},
+		"Too long":                {"nobody signs that much", strings.Repeat("a", MaxVerified) + ".e30.", want{}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			claimed, ok := Peek(tc.text)
+			if diff := cmp.Diff(tc.want, want{claimed, ok}); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
