@@ -38,7 +38,7 @@ type Granter struct {
 func (g *Granter) Grant(ctx context.Context, by Grant, request *Request) (Answer, error) {
 	progress := &issue.Request{
 		ID: request.ID, Grant: by.Name(request), Scopes: request.Scopes, SourceIP: request.Source,
-		ClientID: request.ClientID, Account: request.Account, NATS: request.NATS, Time: request.Time,
+		ClientID: request.ClientID, Account: request.Account, NATS: request.NATS, Ids: request.Ids, Time: request.Time,
 	}
 	answer, failure := g.steps(ctx, by, request, progress)
 	if failure != nil {
@@ -77,6 +77,9 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	}
 	if failure := g.mayCross(request, progress); failure != nil {
 		return Answer{}, failure
+	}
+	if err := g.Issuer.CheckIds(progress); err != nil {
+		return Answer{}, issueError(err)
 	}
 
 	// 5. Whether what was issued until now is being taken back.

@@ -1,6 +1,7 @@
 package issue
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -15,6 +16,40 @@ import (
 
 // ErrForbidden says that there is no token without an expiry for the caller: SigningKey and policy must both allow it.
 var ErrForbidden = errors.New("a token without an expiry is not allowed")
+
+// ErrNotTheirs says that a request names an application, an organization or a user that policies do not say the caller is.
+var ErrNotTheirs = errors.New("policies do not say so of the caller")
+
+// Ids name what a caller is, as the claim prvd of Provide does. An empty one says nothing.
+type Ids struct {
+	Application  string `json:"application_id"`
+	Organization string `json:"organization_id"`
+	User         string `json:"user_id"`
+}
+
+// CheckIds returns ErrNotTheirs unless the claim prvd, which policies give, says all that the request's ids do. Nobody becomes an
+// application by naming it.
+func (i *Issuer) CheckIds(request *Request) error {
+	if request.Ids == (Ids{}) {
+		return nil
+	}
+	given, err := request.Policies.Entitlements(entitled(request, policy.NewBudget()))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrConflict, err)
+	}
+	var says Ids
+	if err := json.Unmarshal(given.Claims["prvd"], &says); err != nil {
+		return fmt.Errorf("%w: there is no claim prvd with such ids", ErrNotTheirs)
+	}
+	for _, id := range [][2]string{
+		{request.Ids.Application, says.Application}, {request.Ids.Organization, says.Organization}, {request.Ids.User, says.User},
+	} {
+		if id[0] != "" && id[0] != id[1] {
+			return fmt.Errorf("%w: the claim prvd has another id", ErrNotTheirs)
+		}
+	}
+	return nil
+}
 
 // Ident issues a token of the Provide Ident API: an access token that may say what its bearer may do at NATS servers, and by
 // what the caller was proved.

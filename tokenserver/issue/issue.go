@@ -80,6 +80,8 @@ type Request struct {
 	NotAfter time.Time
 	// NATS asks for what the caller may do to NATS subjects. Only a token of the Provide Ident API says so.
 	NATS bool
+	// Ids are what policies must say of the caller for there to be a token of the Provide Ident API.
+	Ids Ids
 	// Credential and the caller's AuthTime go into a token of the Provide Ident API that is made by a password.
 	Credential string
 	// RefreshID is the id of the refresh token that came, or that goes with the answer.
@@ -95,7 +97,9 @@ type Token struct {
 	Granted []scope.Scope
 	// Application are the claims that policies add.
 	Application map[string]json.RawMessage
-	IssuedAt    time.Time
+	// NATS says whether the token says what its bearer may do at NATS servers.
+	NATS     bool
+	IssuedAt time.Time
 	// ExpiresIn counts from IssuedAt, in whole seconds; zero for a token without an expiry.
 	ExpiresIn time.Duration
 }
@@ -186,6 +190,7 @@ func (i *Issuer) sign(request *Request, as kind, verdict *verdict, at times, id 
 	}
 	minted := Token{
 		Text: text, ID: id, Granted: verdict.granted, Application: verdict.application, IssuedAt: request.Time.Truncate(time.Second),
+		NATS: verdict.nats != nil,
 	}
 	record := request.Record(audit.Issued)
 	record.TokenID, record.KeyID = id, request.Audience.Signer.KeyID()
