@@ -273,7 +273,10 @@ func mustTime(t testing.TB, text string) time.Time {
 const clusterIssuer = "https://kubernetes.default.svc"
 
 // cluster is an API server that signs tokens of the ServiceAccount ci/builder.
-type cluster struct{ key *ecdsa.PrivateKey }
+type cluster struct {
+	key    *ecdsa.PrivateKey
+	issuer string
+}
 
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
@@ -281,13 +284,13 @@ func newCluster(t testing.TB) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cluster{key}
+	return &cluster{key, clusterIssuer}
 }
 
 // Keys implements identity.Cluster.
 func (c *cluster) Keys(context.Context) (string, []byte, error) {
 	document, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: c.key.Public(), KeyID: "c1", Algorithm: "ES256", Use: "sig"}}})
-	return clusterIssuer, document, err
+	return c.issuer, document, err
 }
 
 // Review implements identity.Cluster. Providers of these tests verify offline.
@@ -300,7 +303,7 @@ func (c *cluster) token(t testing.TB, lives time.Duration, change func(map[strin
 	t.Helper()
 	now := time.Now()
 	claims := map[string]any{
-		"iss": clusterIssuer, "sub": "system:serviceaccount:ci:builder", "aud": []string{"tokenwright"}, "jti": "j1",
+		"iss": c.issuer, "sub": "system:serviceaccount:ci:builder", "aud": []string{"tokenwright"}, "jti": "j1",
 		"exp": now.Add(lives).Unix(), "nbf": now.Add(-time.Minute).Unix(), "iat": now.Add(-time.Minute).Unix(),
 		"kubernetes.io": map[string]any{"namespace": "ci", "serviceaccount": map[string]any{"name": "builder", "uid": "u"}},
 	}

@@ -4,7 +4,6 @@ package tokenserver
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,14 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
-	"github.com/tokenwright/tokenwright/tokenserver/discovery"
-	"github.com/tokenwright/tokenwright/tokenserver/docker"
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
-	"github.com/tokenwright/tokenwright/tokenserver/ident"
-	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/metrics"
-	"github.com/tokenwright/tokenwright/tokenserver/oauth"
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
@@ -134,56 +128,6 @@ func (s *server) run(ctx context.Context) error {
 	failure = errors.Join(failure, health.Close())
 	group.wait()
 	return failure
-}
-
-// routes are all paths of the API listener.
-func (s *server) routes() http.Handler {
-	granter := s.granter()
-	limits := &oauth.Limits{}
-	token, others := docker.Endpoint{Granter: granter}, oauth.Server{Granter: granter, Limits: limits}
-	keys := discovery.JWKS{Snapshots: s.parts.Snapshots, MaxAge: s.options.JWKSMaxAge, Fence: s.parts.Fence}
-	nothing := func(http.ResponseWriter, *http.Request, *httpx.Exchange) error { return httpx.NotFound() }
-	endpoints := map[string]http.Handler{
-		docker.Path:          s.endpoint(docker.Name, docker.Methods(), s.whenSynced(token.Handle), docker.WriteError),
-		discovery.Path:       s.endpoint(discovery.Name, discovery.Methods(), s.whenSynced(keys.Handle), httpx.WritePlainError),
-		oauth.PathIntrospect: s.endpoint(oauth.NameIntrospect, oauth.Methods(), s.whenSynced(others.Introspect), oauth.WriteError),
-	}
-	if s.revokes() {
-		endpoints[oauth.PathRevoke] = s.endpoint(oauth.NameRevoke, oauth.Methods(), s.whenSynced(others.Revoke), oauth.WriteError)
-		lists := &discovery.StatusLists{Snapshots: s.parts.Snapshots, Records: s.parts.Records.Index(), Issuer: granter.Issuer}
-		endpoints[discovery.PathStatusLists] = s.endpoint(discovery.NameStatusLists, discovery.Methods(), s.whenSynced(lists.Handle), httpx.WritePlainError)
-	}
-	if s.options.IdentAudience != "" {
-		s.identRoutes(endpoints, &ident.Server{
-			Granter: granter, Audience: s.options.IdentAudience, KeysMaxAge: s.options.JWKSMaxAge, Wait: limits.Wait,
-		})
-	}
-	return httpx.Routes(s.options.PathPrefix, endpoints, s.endpoint("none", nil, nothing, httpx.WritePlainError))
-}
-
-// identRoutes adds the paths of the Provide Ident API.
-func (s *server) identRoutes(endpoints map[string]http.Handler, api *ident.Server) {
-	add := func(path, name string, handle handler) {
-		endpoints[path] = s.endpoint(name, api.Methods(name), s.whenSynced(handle), ident.WriteError)
-	}
-	add(ident.PathAuthenticate, ident.NameAuthenticate, api.Authenticate)
-	add(ident.PathTokens, ident.NameTokens, api.Tokens)
-	add(ident.PathToken, ident.NameToken, api.Delete)
-	add(ident.PathKeys, ident.NameKeys, api.Keys)
-}
-
-// revokes says whether there is where revocations can be stored: a cluster.
-func (s *server) revokes() bool { return s.parts.Records != nil && len(s.options.Manifests) == 0 }
-
-func (s *server) granter() *grant.Granter {
-	return &grant.Granter{
-		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
-		Records: s.parts.Records,
-		Issuer: &issue.Issuer{
-			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
-			Fence: s.parts.Fence, Log: s.options.Log,
-		},
-	}
 }
 
 // handler has the form of httpx.Endpoint's Handle.

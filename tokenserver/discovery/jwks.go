@@ -1,5 +1,6 @@
-// Package discovery serves what verifiers must know: the public keys. It owns how long they may be cached. It does not
-// own which keys there are (package keyring), and never serves an older set than the snapshot's.
+// Package discovery serves what verifiers and clients must know: the public keys, and the server's metadata. It owns how long
+// they may be cached, and where the metadata is. It does not own which keys there are (package keyring) nor what the server
+// serves (package tokenserver), and never serves an older set than the snapshot's.
 package discovery
 
 import (

@@ -9,16 +9,18 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
 )
 
-// The values of grant_type.
+// GrantRefresh is the grant_type of refresh tokens.
+const GrantRefresh = "refresh_token"
+
+// The other values of grant_type.
 const (
 	grantPassword = "password"
-	grantRefresh  = "refresh_token"
 	grantClient   = "client_credentials"
 	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
 // GrantTypes are those that a POST can name.
-func GrantTypes() []string { return []string{grantPassword, grantRefresh, grantClient, grantExchange} }
+func GrantTypes() []string { return []string{grantPassword, GrantRefresh, grantClient, grantExchange} }
 
 // target reads what the token shall be for: service in Docker's protocol, audience (RFC 8693) or resource (RFC 8707) in OAuth's.
 // Which of them it is says what kind of token is meant, so there must not be two.
@@ -46,7 +48,7 @@ func grantOf(request *grant.Request, form url.Values, header identity.Credential
 		request.Credentials = identity.Credentials{Username: form.Get("username"), Password: form.Get("password")}
 		request.Credentials.Present = request.Credentials.Username != "" || request.Credentials.Password != ""
 		return request, grant.Password{}, nil
-	case grantRefresh:
+	case GrantRefresh:
 		request.Refresh = form.Get("refresh_token")
 		return request, grant.RefreshToken{}, nil
 	case grantClient:
