@@ -73,6 +73,32 @@ func startIdent(t testing.TB, algorithm v1alpha1.Algorithm, change func(*Options
 	})
 }
 
+// anotherIdent runs a second server with the same view and the same API server.
+func (w *oauthWorld) anotherIdent(t testing.TB) *oauthWorld {
+	t.Helper()
+	second := startIdent(t, v1alpha1.EdDSA, func(_ *Options, parts *Parts, input *snapshot.Input) {
+		*input, parts.Records = w.input, w.objects.Store(t)
+	})
+	second.objects = w.objects
+	return second
+}
+
+// provedAgo returns a token of a user that says that the password was proved so long ago.
+func (w *oauthWorld) provedAgo(t testing.TB, user, password string, ago time.Duration) string {
+	t.Helper()
+	_, claims := says(t, w.bearer(t, user, password))
+	return w.sign(t, "at+jwt", provide, func(c map[string]any) {
+		c["sub"], c["scope"], c["tokenwright.dev/credential"] = user, "", claims["tokenwright.dev/credential"]
+		c["auth_time"] = time.Now().Add(-ago).Unix()
+	})
+}
+
+// replace gives the server another view.
+func (w *oauthWorld) replace(change func(*snapshot.Input)) {
+	change(&w.input)
+	w.snapshots.Store(snapshot.Build(w.input))
+}
+
 // json sends a body; an empty bearer is nobody, and an empty body none.
 func (w *oauthWorld) json(t testing.TB, method, path, bearer, body string) reply {
 	t.Helper()

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
@@ -227,7 +226,7 @@ func TestIdentPages(t *testing.T) {
 // TestIdentDelete takes tokens back through one server; the other one goes by it.
 func TestIdentDelete(t *testing.T) {
 	w := startIdent(t, v1alpha1.EdDSA, nil)
-	other := w.another(t)
+	other := w.anotherIdent(t)
 	alice, bob, admin := w.bearer(t, "alice", "secret"), w.bearer(t, "bob", "hunter2"), w.bearer(t, "admin", "adm")
 	refreshed := func(text string) reply {
 		return other.json(t, http.MethodPost, "/api/v1/tokens", text, `{"grant_type":"refresh_token"}`)
@@ -286,14 +285,4 @@ func TestIdentNeedsItsAudience(t *testing.T) {
 			t.Errorf("%s: status %d", path, got.status)
 		}
 	}
-}
-
-// old returns a token of a user whom a password proved so long ago, with what the server knows it by.
-func (w *oauthWorld) old(t testing.TB, user, password string, ago time.Duration) string {
-	t.Helper()
-	_, claims := says(t, w.bearer(t, user, password))
-	return w.sign(t, "at+jwt", provide, func(c map[string]any) {
-		c["sub"], c["tokenwright.dev/credential"] = user, claims["tokenwright.dev/credential"]
-		c["auth_time"] = time.Now().Add(-ago).Unix()
-	})
 }
