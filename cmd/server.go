@@ -42,6 +42,7 @@ func newServerCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.Namespace, "namespace", "tokenwright-system", "namespace of SigningKeys, IdentityProviders and their Secrets")
 	flags.StringVar(&f.Issuer, "issuer", "", "iss of every token, such as https://auth.example.com: what registries trust (required)")
+	flags.StringVar(&f.IdentAudience, "ident-audience", "", "audience of the tokens of the Provide Ident API, which is served only if there is one: see docs/ident.md")
 	flags.StringVar(&f.Listen, "listen", ":8080", "address of the token endpoint and the JWKS; port 0 is a free one, which the log names")
 	flags.StringVar(&f.HealthListen, "health-listen", ":8081", "address of /healthz, /readyz and /metrics, in plain HTTP")
 	flags.StringVar(&f.TLSCertFile, "tls-cert-file", "", "certificate of --listen, in PEM, with its chain; read again when it changes; empty for plain HTTP")

@@ -30,6 +30,8 @@ type Options struct {
 	Namespace string
 	// Issuer is the iss of every token: what registries are configured to trust.
 	Issuer string
+	// IdentAudience is what the tokens of the Provide Ident API are for; empty: the API is not served.
+	IdentAudience string
 	// Listen and HealthListen are host:port; port 0 is a free one, which the log names.
 	Listen, HealthListen string
 	// Listener and HealthListener are used instead of the addresses where given.

@@ -73,6 +73,8 @@ func issueError(err error) *Error {
 	switch {
 	case errors.Is(err, issue.ErrTooLarge):
 		return &Error{Kind: InvalidScope, Message: "the token would be longer than 7 KiB: ask for fewer scopes", Cause: err}
+	case errors.Is(err, issue.ErrNotTheirs):
+		return &Error{Kind: NotAllowed, Message: "forbidden", Cause: err}
 	case errors.Is(err, issue.ErrConflict):
 		return &Error{Kind: InvalidScope, Message: "conflicting_claims", Cause: err}
 	case errors.Is(err, issue.ErrEnds):

@@ -41,7 +41,7 @@ type Granter struct {
 func (g *Granter) Grant(ctx context.Context, by Grant, request *Request) (Answer, error) {
 	progress := &issue.Request{
 		ID: request.ID, Grant: by.Name(request), Scopes: request.Scopes, SourceIP: request.Source,
-		ClientID: request.ClientID, Account: request.Account, Time: request.Time,
+		ClientID: request.ClientID, Account: request.Account, NATS: request.NATS, Ids: request.Ids, Time: request.Time,
 	}
 	answer, failure := g.steps(ctx, by, request, progress)
 	if failure != nil {
@@ -67,7 +67,7 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	if failure != nil {
 		return Answer{}, failure
 	}
-	progress.Caller = who
+	progress.Caller, progress.Credential = who, credential(from, request, who)
 
 	// 4. For what audience.
 	audience, known := from.Audiences[request.Audience]
@@ -77,6 +77,12 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	progress.Audience, progress.Policies = audience, from.Policies
 	if failure := g.mayExchange(request, progress); failure != nil {
 		return Answer{}, failure
+	}
+	if failure := g.mayCross(request, progress); failure != nil {
+		return Answer{}, failure
+	}
+	if err := g.Issuer.CheckIds(progress); err != nil {
+		return Answer{}, issueError(err)
 	}
 
 	// 5. Whether what was issued until now is being taken back.
@@ -91,15 +97,26 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	}
 
 	// 7. Decide, mint, audit.
+	issued, failure := g.issue(ctx, from, request, progress)
+	return Answer{Token: issued, Refresh: refresh}, failure
+}
+
+// issue makes the token of the kind that was asked for.
+func (g *Granter) issue(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request) (issue.Token, *Error) {
 	issueToken := g.Issuer.Registry
-	if request.Access {
+	switch {
+	case request.Lasting:
+		return g.lasting(ctx, from, request, progress)
+	case request.Ident:
+		issueToken = g.Issuer.Ident
+	case request.Access:
 		issueToken = g.Issuer.Access
 	}
 	issued, err := issueToken(progress)
 	if err != nil {
-		return Answer{}, issueError(err)
+		return issue.Token{}, issueError(err)
 	}
-	return Answer{Token: issued, Refresh: refresh}, nil
+	return issued, nil
 }
 
 // prove says who asks. Of a caller who came with a refresh token, the record is returned, too.
@@ -109,6 +126,9 @@ func (g *Granter) prove(
 	switch {
 	case request.Refresh != "":
 		return g.resume(ctx, from, request)
+	case request.Bearer != "":
+		who, failure := g.bearer(ctx, from, request, progress)
+		return who, nil, failure
 	case request.Subject != "":
 		who, failure := g.exchange(ctx, from, request, progress)
 		return who, nil, failure

@@ -121,7 +121,7 @@ func (g *Granter) refresh(ctx context.Context, from *snapshot.Snapshot, request 
 	case request.AsClient || request.Subject != "":
 		// What a client could have again at any time, or what came from another token, is not made to last.
 		return "", nil
-	case request.Offline && g.Records != nil && progress.Caller.Method == caller.MethodPassword:
+	case request.Offline && g.Records != nil && justProved(progress.Caller, request.Time):
 		return g.anew(ctx, from, request, progress)
 	}
 	return "", nil
@@ -161,7 +161,8 @@ func (g *Granter) anew(ctx context.Context, from *snapshot.Snapshot, request *Re
 		return "", recordError(err)
 	}
 	expires := request.Time.Truncate(time.Second).Add(lifetime)
-	token := newRecord(request, progress, proof, secret, expires)
+	token := newRecord(request, progress, proof, expires)
+	token.Spec.Type, token.Spec.SecretHash = v1alpha1.RefreshToken, secret.Hash()
 	if err := g.Records.Create(ctx, token); err != nil {
 		return "", recordError(err)
 	}
@@ -173,17 +174,16 @@ func (g *Granter) anew(ctx context.Context, from *snapshot.Snapshot, request *Re
 	return text, nil
 }
 
-func newRecord(request *Request, progress *issue.Request, proof identity.Proof, secret opaque.Secret, expires time.Time) *v1alpha1.IssuedToken {
+// newRecord is the record of a token, whose kind is not known yet.
+func newRecord(request *Request, progress *issue.Request, proof identity.Proof, expires time.Time) *v1alpha1.IssuedToken {
 	who := progress.Caller
 	t := &v1alpha1.IssuedToken{Spec: v1alpha1.IssuedTokenSpec{
-		Type:       v1alpha1.RefreshToken,
 		Subject:    v1alpha1.RecordedSubject{Username: who.Username, UID: who.UID, Groups: who.Groups},
 		Provider:   v1alpha1.RecordedProvider{Name: proof.Provider, UID: proof.ProviderUID},
 		Credential: proof.Credential,
 		AuthTime:   dateTime(who.AuthTime),
 		Audience:   v1alpha1.Audience(progress.Audience.Name),
 		ClientID:   clientID(request.ClientID),
-		SecretHash: secret.Hash(),
 		Expires:    dateTime(expires),
 	}}
 	return t

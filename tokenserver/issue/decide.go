@@ -18,6 +18,8 @@ type verdict struct {
 	why      []audit.Why
 	// application are the claims that policies add.
 	application map[string]json.RawMessage
+	// nats are the permissions that were asked for; nil if none were.
+	nats *policy.NATSPermissions
 	// omitted is how many reasons were left out of why.
 	omitted int
 	failed  []audit.Failed

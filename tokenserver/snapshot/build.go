@@ -117,6 +117,8 @@ func (b *Builder) addKeys(s *Snapshot, in Input) {
 // audience is what all audiences of one SigningKey have in common.
 func (b *Builder) audience(k Keys) Audience {
 	a := Audience{SigningKey: k.Object.Name, Namespaces: b.admission(k.Object)}
+	a.ByKeyID = k.Object.Spec.KeyIdentification == v1alpha1.KeyID
+	a.NonExpiring = a.ByKeyID && k.Object.Spec.NonExpiringTokens == v1alpha1.Allowed
 	lifetime, err := cmp.Or(k.Object.Spec.TokenLifetime, defaultLifetime).Parse()
 	switch {
 	case !k.Object.DeletionTimestamp.IsZero():
