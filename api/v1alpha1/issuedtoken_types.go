@@ -90,6 +90,7 @@ type IssuedTokenSpec struct {
 	// id is the token's id (jti, RFC 7519): the name of this object without "token-", and 128 random bits. A
 	// TokenRevocation names it.
 	// +required
+	// +kubebuilder:validation:MinLength=30
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^(0|[1-9][0-9]{0,4})-(0|[1-9][0-9]{0,5})-[a-z2-7]{26}$`
 	ID string `json:"id,omitempty"`
@@ -104,6 +105,7 @@ type IssuedTokenSpec struct {
 
 	// credential is a keyed digest of the password entry that the subject was proved by: a changed password ends the token.
 	// +optional
+	// +kubebuilder:validation:MinLength=43
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
 	Credential string `json:"credential,omitempty"`
@@ -124,12 +126,14 @@ type IssuedTokenSpec struct {
 
 	// secretHash is SHA-256 of the refresh token's 256 random bits, in base64url.
 	// +optional
+	// +kubebuilder:validation:MinLength=43
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
 	SecretHash string `json:"secretHash,omitempty"`
 
 	// keyThumbprint is that of the key that signed the access token (RFC 7638). It stays published as long as this object.
 	// +optional
+	// +kubebuilder:validation:MinLength=43
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
 	KeyThumbprint string `json:"keyThumbprint,omitempty"`

@@ -19,7 +19,7 @@ func optionalName(path string, most int, spec func(string) m) map[string]ruleCas
 func digestCases(path string, spec func(string) m) map[string]ruleCase {
 	return map[string]ruleCase{
 		path + " in base64url is accepted":   {spec: spec(strings.Repeat("aZ09_-", 7) + "x")},
-		path + " of 42 characters is no sum": {spec: spec(strings.Repeat("x", 42)), want: path + " in body should match"},
+		path + " of 42 characters is no sum": {spec: spec(strings.Repeat("x", 42)), want: path + " in body should be at least 43 chars long"},
 		path + " of 65 characters is no sum": {spec: spec(strings.Repeat("x", 65)), want: path + ": Too long"},
 		path + " with padding is no sum":     {spec: spec(strings.Repeat("x", 42) + "="), want: path + " in body should match"},
 	}
@@ -54,7 +54,7 @@ func issuedTokenCases() map[string]ruleCase {
 		cases["a token without "+name+" is refused"] = ruleCase{spec: without(name), want: "spec." + name + ": Required value"}
 	}
 	for id, want := range map[string]string{
-		"abcdefghijklmnopqrstuvwxyz": "should match", "0-0-ABCDEFGHIJKLMNOPQRSTUVWXYZ": "should match",
+		"abcdefghijklmnopqrstuvwxyz": "should be at least 30 chars long", "0-0-ABCDEFGHIJKLMNOPQRSTUVWXYZ": "should match",
 		"123456-0" + randomPart: "should match", "0-1234567" + randomPart: "should match", "0-0" + randomPart + "a": "should match",
 		"00-0" + randomPart: "should match", "0-01" + randomPart: "should match",
 		"0-0-" + strings.Repeat("a", 61): "Too long",

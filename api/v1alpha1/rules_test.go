@@ -66,12 +66,13 @@ func TestRules(t *testing.T) {
 func check(t *testing.T, k kind, c ruleCase, refusals map[string][]string) {
 	t.Helper()
 	var a answer
-	if c.change != nil {
+	switch {
+	case c.change != nil:
 		a = send(t, http.MethodPatch, k.path("holder")+dryRun, k.object("holder", c.change, nil))
-	} else if c.status != nil {
+	case c.status != nil:
 		body := k.object("holder", nil, c.status)
 		a = send(t, http.MethodPatch, k.path("holder", "status")+dryRun, body)
-	} else {
+	default:
 		var spec any = merged(k.spec, c.spec)
 		switch {
 		case c.specless:

@@ -125,7 +125,12 @@ func TestReadyWaitsForRecordsAndRevocations(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			done := make(chan error, 1)
 			go func() { done <- o.Start(ctx) }()
-			defer func() { cancel(); <-done }()
+			defer func() {
+				cancel()
+				if err := <-done; err != nil {
+					t.Error(err)
+				}
+			}()
 			eventually(t, func() bool { return o.Ready() != nil && o.Ready().Error() == kind+"s have not synced" }, "every other kind synced")
 			close(source.release)
 			eventually(t, func() bool { return o.Ready() == nil }, "ready")
@@ -153,8 +158,12 @@ type held struct {
 }
 
 func (h *held) List(options metav1.ListOptions) (runtime.Object, error) {
+	return h.ListWithContext(context.Background(), options)
+}
+
+func (h *held) ListWithContext(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 	<-h.release
-	return h.ListerWatcher.List(options)
+	return toolscache.ToListerWithContext(h.ListerWatcher).ListWithContext(ctx, options)
 }
 
 // IsWatchListSemanticsUnSupported is what informers look for.
