@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	// TokenType is the header typ of a status list token, and MediaType how it is served.
+	// TokenType is the header typ of a status list token.
 	TokenType = "statuslist+jwt"
+	// MediaType is how one is served.
 	MediaType = "application/statuslist+jwt"
 	// Path is where lists are, below the root and the prefix: their number follows.
 	Path = "/statuslists/"
