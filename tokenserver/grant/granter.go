@@ -88,15 +88,18 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	}
 
 	// 7. Decide, mint, audit.
-	issueToken := g.Issuer.Registry
-	if request.Access {
-		issueToken = g.Issuer.Access
-	}
-	issued, err := issueToken(progress)
+	issued, err := g.issue(request, progress)
 	if err != nil {
 		return Answer{}, issueError(err)
 	}
 	return Answer{Token: issued, Refresh: refresh}, nil
+}
+
+func (g *Granter) issue(request *Request, progress *issue.Request) (issue.Token, error) {
+	if request.Access {
+		return g.Issuer.Access(progress)
+	}
+	return g.Issuer.Registry(progress)
 }
 
 // prove says who asks. Of a caller who came with a refresh token, the record is returned, too.

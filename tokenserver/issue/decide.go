@@ -52,10 +52,13 @@ func (i *Issuer) decide(request *Request, as kind) (verdict, error) {
 	var v verdict
 	v.end(request.NotAfter)
 	budget := policy.NewBudget()
-	if err := as.entitle(request, &v, budget); err != nil {
+	given, err := as.entitle(request, budget)
+	if err != nil {
 		i.report(request, budget)
 		return verdict{}, err
 	}
+	v.application = given.Claims
+	v.end(given.NotAfter)
 	for _, s := range request.Scopes {
 		if !as.holds(s.Type) {
 			continue // whoever reads the token would not know it, or would take it for something else

@@ -162,8 +162,7 @@ func (i *Issuer) mint(request *Request, as kind, verdict verdict, lifetime time.
 	if expires.Sub(issued) < MinLifetime {
 		return Token{}, audit.Record{}, fmt.Errorf("%w: it would end at %s", ErrEnds, expires.UTC().Format(time.RFC3339))
 	}
-	typ, claims := as.claims(request, &verdict, times{issued.Add(-backdate).Unix(), expires.Unix()}, i.Name, id)
-	text, err := request.Audience.Signer.Sign(typ, claims)
+	text, err := as.sign(request, verdict, times{issued.Add(-backdate).Unix(), expires.Unix()}, i.Name, id)
 	switch {
 	case err != nil:
 		return Token{}, audit.Record{}, fmt.Errorf("%w for audience %q: %w", ErrNoKey, request.Audience.Name, err)
