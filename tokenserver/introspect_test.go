@@ -266,3 +266,20 @@ func TestWhatIsNoFormIsRefused(t *testing.T) {
 			send(t, w.running).is(t, "not base64", 401, problemOf("invalid_client", "the Authorization header is malformed"))
 	}
 }
+
+// A server that has not seen a record yet reads it. If it cannot, it does not know, and says neither yes nor no.
+func TestARecordThatWasNotSeenIsRead(t *testing.T) {
+	w := startOAuth(t, nil)
+	refresh := w.refreshToken(t, api)
+	second := w.another(t)
+	question := url.Values{"token": {refresh}, "token_type_hint": {"refresh_token"}}
+	w.objects.Away(true)
+	second.form(t, "/introspect", "rs", "rs-secret", question).
+		is(t, "it may be good", 503, problemOf("temporarily_unavailable", "whether the token is active is not known at present"))
+	second.form(t, "/revoke", "alice", "secret", url.Values{"token": {refresh}}).
+		is(t, "it may be good", 503, problemOf("temporarily_unavailable", "the token could not be revoked at present"))
+	w.objects.Away(false)
+	if answer := second.introspect(t, refresh, "refresh_token"); answer["active"] != true {
+		t.Errorf("answer = %v", answer)
+	}
+}
