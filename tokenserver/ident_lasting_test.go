@@ -60,17 +60,6 @@ func (w *oauthWorld) validBy(t testing.TB, claims map[string]any) bool {
 	return bits[where.List.Index/8]>>(where.List.Index%8)&1 == 0
 }
 
-// eventually waits for a condition.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatal(what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
 // TestTokensWithoutAnExpiry follows one from its birth to its end.
 func TestTokensWithoutAnExpiry(t *testing.T) {
 	w := startIdent(t, v1alpha1.EdDSA, nil)
@@ -112,7 +101,7 @@ func TestTokensWithoutAnExpiry(t *testing.T) {
 	w.json(t, http.MethodDelete, "/api/v1/tokens/"+field(t, got, "id"), bearer, "").is(t, "", 204, "")
 	for _, server := range []*oauthWorld{w, other} {
 		server.json(t, http.MethodGet, "/api/v1/tokens", text, "").is(t, "it was deleted", 401, refusedToken)
-		eventually(t, "a token that was deleted is valid by its list", func() bool { return !server.validBy(t, claims) })
+		waitFor(t, "a token that was deleted is not valid by its list", func() bool { return !server.validBy(t, claims) })
 	}
 }
 

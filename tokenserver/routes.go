@@ -59,12 +59,13 @@ func (s *server) identRoutes(endpoints map[string]http.Handler, api *ident.Serve
 func (s *server) revokes() bool { return s.parts.Records != nil && len(s.options.Manifests) == 0 }
 
 func (s *server) granter() *grant.Granter {
+	lists, _ := discovery.Base(s.options.Issuer, s.options.PathPrefix)
 	return &grant.Granter{
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
 		Records: s.parts.Records,
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
-			Fence: s.parts.Fence, Log: s.options.Log,
+			Fence: s.parts.Fence, Log: s.options.Log, Lists: lists,
 		},
 	}
 }
