@@ -210,6 +210,25 @@ func TestWhoMayIntrospect(t *testing.T) {
 	}
 }
 
+// A workload needs no password to ask: its own token proves who it is, as a bearer and as a password.
+func TestAServiceAccountMayIntrospect(t *testing.T) {
+	w := startOAuth(t, nil)
+	account, good := w.cluster.token(t, time.Hour, nil), w.sign(t, token.TypeAccess, api, nil)
+	for _, user := range []string{"bearer", "anything"} {
+		answer := w.form(t, "/introspect", user, account, url.Values{"token": {good}})
+		if got := fields(t, answer.body); got["active"] != true || got["jti"] != "abcdefghijklmnopqrstuvwxyz" {
+			t.Errorf("%s: %d %s", user, answer.status, answer.body)
+		}
+		w.form(t, "/introspect", user, account, url.Values{"token": {w.registryToken(t, "alice", "secret")}}).
+			is(t, "it may ask about one audience only", http.StatusOK, inactive)
+	}
+	refused := w.form(t, "/introspect", "bearer", w.cluster.token(t, -time.Hour, nil), url.Values{"token": {good}})
+	refused.is(t, "it has expired", 401, problemOf("invalid_client", "the credentials were not accepted"))
+	if got := refused.header.Get("WWW-Authenticate"); got != `Bearer realm="tokenwright", error="invalid_token"` {
+		t.Errorf("WWW-Authenticate = %q", got)
+	}
+}
+
 func TestAStaleServerDoesNotSayThatATokenIsActive(t *testing.T) {
 	fence := snapshot.NewFence(time.Hour)
 	fence.Confirm(time.Now())

@@ -73,6 +73,7 @@ func oauthPolicies() []*v1alpha1.ClusterAccessPolicy {
 		fixture.Cluster("robot-claims", users("robot"), typed("order", "none", "none"), claim),
 		fixture.Cluster("exchange", append(users("alice", "robot"), builder...), oauthRule(api, "exchange"), nil),
 		fixture.Cluster("exchange-other", users("alice"), oauthRule(otherAPI, "exchange"), nil),
+		fixture.Cluster("builder-introspects", builder, oauthRule(api, "introspect"), nil),
 		fixture.Cluster("builder", builder, typed("order", "eu/**", "read"), nil),
 		fixture.Cluster("offline", users("alice"), typed("order", "none", "none"), func(spec *v1alpha1.ClusterAccessPolicySpec) {
 			spec.OfflineAccess = &v1alpha1.OfflineAccess{MaxLifetime: "24h"}

@@ -38,7 +38,7 @@ func (l *Limits) wait(username string, now time.Time) time.Duration {
 	return time.Duration(missing / storedPerSecond * float64(time.Second))
 }
 
-// makeRoom forgets those who have all that they may have; if that is nobody, anybody.
+// makeRoom forgets one of a few, and rather one who has all that a caller may have: maps are walked from a random place.
 func (l *Limits) makeRoom(now time.Time) {
 	if l.callers == nil {
 		l.callers = map[string]*rate.Limiter{}
@@ -46,15 +46,12 @@ func (l *Limits) makeRoom(now time.Time) {
 	if len(l.callers) < mostCallers {
 		return
 	}
+	victim, looked := "", 0
 	for username, limiter := range l.callers {
-		if limiter.TokensAt(now) >= storedAtOnce {
-			delete(l.callers, username)
+		victim = username
+		if looked++; looked == 16 || limiter.TokensAt(now) >= storedAtOnce {
+			break
 		}
 	}
-	for username := range l.callers {
-		if len(l.callers) < mostCallers {
-			return
-		}
-		delete(l.callers, username)
-	}
+	delete(l.callers, victim)
 }
