@@ -16,6 +16,8 @@ import (
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/fixture"
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
+	"github.com/tokenwright/tokenwright/tokenserver/record"
+	"github.com/tokenwright/tokenwright/tokenserver/slot"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
@@ -198,14 +200,36 @@ func TestAChangedPasswordEndsTokensWithoutAnExpiry(t *testing.T) {
 // TestTokensWithoutAnExpiryAreBounded: a user has as many records as anybody else.
 func TestTokensWithoutAnExpiryAreBounded(t *testing.T) {
 	w := startIdent(t, v1alpha1.EdDSA, nil)
-	bearer := w.bearer(t, "alice", "secret")
-	for n := range 200 {
-		if got := w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"scope":"non_expiring"}`); got.status != http.StatusCreated {
-			t.Fatalf("%d: status %d: %s", n, got.status, got.body)
+	for n := range record.MaxPerSubject {
+		id := slot.ID{Index: n, Random: "abcdefghijklmnopqrstuvwxyz"}
+		err := w.objects.Create(t.Context(), &v1alpha1.IssuedToken{ObjectMeta: objectName(id.Name()), Spec: v1alpha1.IssuedTokenSpec{
+			Type: v1alpha1.AccessToken, ID: id.String(), Subject: v1alpha1.RecordedSubject{Username: "alice"}, Audience: provide,
+			Expires: v1alpha1.DateTime(time.Now().Add(time.Hour).UTC().Format(time.RFC3339)),
+		}})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
-	w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"scope":"non_expiring"}`).
+	w.json(t, http.MethodPost, "/api/v1/tokens", w.bearer(t, "alice", "secret"), `{"scope":"non_expiring"}`).
 		is(t, "", 403, message("the user has too many tokens: revoke some"))
+}
+
+// TestTokensThatLastAreMadeSlowly: nobody fills the API server with records and what takes them back.
+func TestTokensThatLastAreMadeSlowly(t *testing.T) {
+	w := startIdent(t, v1alpha1.EdDSA, nil)
+	bearer := w.bearer(t, "alice", "secret")
+	for n, scope := 0, "offline_access"; n < 100; n++ {
+		answer := w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"scope":"`+scope+`"}`)
+		if answer.status == http.StatusTooManyRequests {
+			answer.is(t, "", 429, message("the caller makes or revokes too many tokens"))
+			if answer.header.Get("Retry-After") != "1" || n < 30 {
+				t.Errorf("after %d: Retry-After %q", n, answer.header.Get("Retry-After"))
+			}
+			return
+		}
+		created(t, answer)
+	}
+	t.Error("100 tokens were made at once")
 }
 
 // TestRegistryTokensAlwaysExpire: nobody gets access[] for ever, by no parameter.
