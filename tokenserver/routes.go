@@ -60,14 +60,17 @@ func (s *server) revokes() bool { return s.parts.Records != nil && len(s.options
 
 func (s *server) granter() *grant.Granter {
 	lists, _ := discovery.Base(s.options.Issuer, s.options.PathPrefix)
-	return &grant.Granter{
+	granter := &grant.Granter{
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
-		Records: s.parts.Records,
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
 			Fence: s.parts.Fence, Log: s.options.Log, Lists: lists,
 		},
 	}
+	if s.revokes() {
+		granter.Records = s.parts.Records // without a cluster whoever asks for a refresh token gets none, and no error
+	}
+	return granter
 }
 
 // metadata is what clients can find out about the server; nil if the issuer is not a URL, by which they would look for it.
