@@ -133,7 +133,7 @@ func TestClaims(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)
 	}
-	issued.Text = ""
+	issued.Text, issued.ID = "", ""
 	answer := Token{
 		Granted:  []scope.Scope{{Type: "repository", Name: "team-a/app", Actions: []string{"pull", "push"}}},
 		IssuedAt: now.Truncate(time.Second), ExpiresIn: fixture.Lifetime,
