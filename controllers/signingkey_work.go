@@ -79,6 +79,7 @@ func (w *keyWork) keepKeys(ctx context.Context) error {
 	if err := w.load(ctx, public); err != nil || !w.readable {
 		return errors.Join(public.err, err)
 	}
+	public.err = errors.Join(public.err, w.readRecorded(ctx))
 	public.generation = keyring.Credible(public.generation, w.ring.Generation)
 	authorityErr := w.keepTrust(ctx, public)
 	if w.raced {

@@ -156,6 +156,7 @@ type IssuedTokenStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:scope=Namespaced,shortName=itok,categories=tokenwright
 // +kubebuilder:selectablefield:JSONPath=`.spec.subject.username`
+// +kubebuilder:selectablefield:JSONPath=`.spec.keyThumbprint`
 // +kubebuilder:printcolumn:name="Subject",type=string,JSONPath=`.spec.subject.username`
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
 // +kubebuilder:printcolumn:name="Expires",type=date,JSONPath=`.spec.expires`

@@ -43,6 +43,9 @@ type Params struct {
 	Hold bool
 	// Deleting ends all signing: the SigningKey is being deleted.
 	Deleting bool
+	// Recorded says until when tokens without an expiry may be verified with a key, by its thumbprint: the latest end of
+	// their records.
+	Recorded map[string]time.Time
 }
 
 // Problem is why a spec cannot be followed. Reason is one of the API's.

@@ -36,13 +36,13 @@ func (p Params) HeldAtMost(deleted time.Time, ring Ring) time.Time {
 	return deleted.Add(p.MaxStaleness + lifetime + p.margin())
 }
 
-// HeldUntil is when no Retired key is left, and never later than HeldAtMost; zero if there is none.
+// HeldUntil is when no token that expires is left, and never later than HeldAtMost; zero if there is none.
 func (p Params) HeldUntil(deleted time.Time, ring Ring) time.Time {
 	until, most := time.Time{}, p.HeldAtMost(deleted, ring)
 	for _, k := range ring.Keys {
 		switch k.State {
 		case v1alpha1.KeyRetired:
-			until = latest(until, p.RemovalTime(k))
+			until = latest(until, p.DeadTime(k))
 		case v1alpha1.KeyRevoked: // nobody shall accept its tokens
 		default:
 			return most // it has not ended yet

@@ -56,14 +56,15 @@ type Facts struct {
 func Plan(now time.Time, p Params, ring Ring, facts Facts) []Transition {
 	in := planning{now: now, Params: p, ring: ring.clone(), facts: facts}
 	steps := []func(planning) []Transition{
-		revokeNamed,       // before all else: nothing below may choose a dead key
-		discardUnwanted,   // a standby of another algorithm would never be activated
-		extendLifetimes,   // before activation, so that a new key has the spec's lifetime
-		publishServed,     // before activation: the first key is activated in the same write
-		activateStandby,   // the swap
-		createStandby,     // after the swap, which used the standby up
-		certifyActive,     // after the swap and the extension
-		removeDead,        // independent of the others
+		revokeNamed,     // before all else: nothing below may choose a dead key
+		discardUnwanted, // a standby of another algorithm would never be activated
+		extendLifetimes, // before activation, so that a new key has the spec's lifetime
+		publishServed,   // before activation: the first key is activated in the same write
+		activateStandby, // the swap
+		createStandby,   // after the swap, which used the standby up
+		certifyActive,   // after the swap and the extension
+		removeDead,      // independent of the others
+		removeManyRecorded,
 		removeManyRevoked, // last: counts what is left
 	}
 	if p.Deleting {
@@ -206,6 +207,19 @@ func removeDead(in planning) []Transition {
 		until := in.RemovalTime(k)
 		return !until.IsZero() && !in.now.Before(until)
 	})
+}
+
+// maxRecorded bounds how many keys are kept for recorded tokens alone: a Secret has room for so many.
+const maxRecorded = 64
+
+func removeManyRecorded(in planning) []Transition {
+	kept := in.each(Remove, "too many are kept for recorded tokens", func(k Key) bool {
+		return k.State == v1alpha1.KeyRetired && !in.now.Before(in.DeadTime(k)) && in.now.Before(in.RemovalTime(k))
+	})
+	if len(kept) <= maxRecorded {
+		return nil
+	}
+	return kept[:len(kept)-maxRecorded]
 }
 
 // maxRevoked bounds how many dead keys are remembered: as many as a spec can name.

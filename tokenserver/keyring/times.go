@@ -41,9 +41,19 @@ func (p Params) dueTime(k Key) time.Time { return k.Activated.Add(p.Interval) }
 // margin is added wherever a token must be dead: one skew for whoever signed it, one for whoever verifies it.
 func (p Params) margin() time.Duration { return 2 * p.ClockSkew }
 
-// RemovalTime is when the last token of a Retired key is dead, whichever replica signed it, and the key is dropped; a
-// Revoked key is remembered for as long. Zero for keys in other states.
+// RemovalTime is when a Retired key is dropped: when its last token is dead, and the last recorded one without an expiry has
+// ended. Zero for keys that are neither Retired nor Revoked.
 func (p Params) RemovalTime(k Key) time.Time {
+	end := p.DeadTime(k)
+	if recorded, ok := p.Recorded[k.Thumbprint]; ok && k.State == v1alpha1.KeyRetired {
+		return latest(end, recorded.Add(p.margin()))
+	}
+	return end
+}
+
+// DeadTime is when the last token of a Retired key that expires is dead, whichever replica signed it; a Revoked key is
+// remembered for as long. Zero for keys in other states.
+func (p Params) DeadTime(k Key) time.Time {
 	if k.State != v1alpha1.KeyRetired && k.State != v1alpha1.KeyRevoked {
 		return time.Time{}
 	}
@@ -92,7 +102,8 @@ func (p Params) leafUntil(k Key, facts Facts) time.Time {
 	return until.Truncate(time.Second) // what a certificate can say
 }
 
-// Bound is how many keys that are not revoked the set may have.
+// Bound is how many keys that are not revoked the set may have, beside those that recorded tokens keep: of these there are
+// at most maxRecorded.
 func (p Params) Bound(ring Ring) int {
 	return 3 + int((p.window(ring)+p.Interval-1)/p.Interval)
 }
@@ -113,7 +124,7 @@ func (p Params) room(now time.Time, ring Ring) bool {
 	for next, at := 1, now; ; next, at = next+1, at.Add(p.Interval) {
 		kept := next // one more is retired with each rotation from now on
 		for _, k := range ring.Keys {
-			if k.State == v1alpha1.KeyRetired && p.RemovalTime(k).After(at) {
+			if k.State == v1alpha1.KeyRetired && p.DeadTime(k).After(at) {
 				kept++
 			}
 		}
@@ -161,12 +172,12 @@ func (p Params) RoomTime(now time.Time, ring Ring) time.Time {
 	last := now
 	for _, k := range ring.Keys {
 		if k.State == v1alpha1.KeyRetired {
-			last = latest(last, p.RemovalTime(k))
+			last = latest(last, p.DeadTime(k))
 		}
 	}
 	first := last
 	for _, k := range ring.Keys {
-		if at := p.RemovalTime(k); k.State == v1alpha1.KeyRetired && at.Before(first) && p.room(at, ring) {
+		if at := p.DeadTime(k); k.State == v1alpha1.KeyRetired && at.Before(first) && p.room(at, ring) {
 			first = at
 		}
 	}
