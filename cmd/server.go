@@ -42,11 +42,14 @@ func newServerCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&f.Namespace, "namespace", "tokenwright-system", "namespace of SigningKeys, IdentityProviders and their Secrets")
 	flags.StringVar(&f.Issuer, "issuer", "", "iss of every token, such as https://auth.example.com: what registries trust (required)")
+	flags.StringVar(&f.IdentAudience, "ident-audience", "", "audience of the tokens of the Provide Ident API, which is served only if there is one: see docs/ident.md")
 	flags.StringVar(&f.Listen, "listen", ":8080", "address of the token endpoint and the JWKS; port 0 is a free one, which the log names")
 	flags.StringVar(&f.HealthListen, "health-listen", ":8081", "address of /healthz, /readyz and /metrics, in plain HTTP")
 	flags.StringVar(&f.TLSCertFile, "tls-cert-file", "", "certificate of --listen, in PEM, with its chain; read again when it changes; empty for plain HTTP")
 	flags.StringVar(&f.TLSKeyFile, "tls-key-file", "", "private key of the certificate, in PEM")
 	flags.StringVar(&f.PathPrefix, "path-prefix", "", "path before /token and /.well-known, which then work with and without it")
+	flags.StringSliceVar(&f.TrustedProxies, "trusted-proxies", nil,
+		"ranges of proxies, such as 10.1.0.0/16, whose X-Forwarded-For says where a request comes from; may be given several times")
 	flags.StringVar(&f.AuditFile, "audit-file", audit.Stdout, "file that a JSON line is appended to for every token; - for the standard output")
 	flags.BoolVar(&f.AuditExplain, "audit-explain", false, "name in the audit record the policies behind each grant; costs time for each rule that matches")
 	flags.DurationVar(&f.JWKSMaxAge, "jwks-max-age", 5*time.Minute,

@@ -9,6 +9,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/docker"
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
+	"github.com/tokenwright/tokenwright/tokenserver/ident"
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/oauth"
 )
@@ -16,7 +17,8 @@ import (
 // routes are all paths of the API listener.
 func (s *server) routes() http.Handler {
 	granter := s.granter()
-	token, others := docker.Endpoint{Granter: granter}, oauth.Server{Granter: granter, Limits: &oauth.Limits{}}
+	limits := &oauth.Limits{}
+	token, others := docker.Endpoint{Granter: granter}, oauth.Server{Granter: granter, Limits: limits}
 	keys := discovery.JWKS{Snapshots: s.parts.Snapshots, MaxAge: s.options.JWKSMaxAge, Fence: s.parts.Fence}
 	nothing := func(http.ResponseWriter, *http.Request, *httpx.Exchange) error { return httpx.NotFound() }
 	endpoints := map[string]http.Handler{
@@ -26,6 +28,13 @@ func (s *server) routes() http.Handler {
 	}
 	if s.revokes() {
 		endpoints[oauth.PathRevoke] = s.endpoint(oauth.NameRevoke, oauth.Methods(), s.whenSynced(others.Revoke), oauth.WriteError)
+		lists := &discovery.StatusLists{Snapshots: s.parts.Snapshots, Records: s.parts.Records.Index(), Issuer: granter.Issuer}
+		endpoints[discovery.PathStatusLists] = s.endpoint(discovery.NameStatusLists, discovery.Methods(), s.whenSynced(lists.Handle), httpx.WritePlainError)
+	}
+	if s.options.IdentAudience != "" {
+		s.identRoutes(endpoints, &ident.Server{
+			Granter: granter, Audience: s.options.IdentAudience, KeysMaxAge: s.options.JWKSMaxAge, Wait: limits.Wait,
+		})
 	}
 	if metadata := s.metadata(); metadata != nil {
 		for _, path := range discovery.Paths(s.options.Issuer, s.options.PathPrefix) {
@@ -35,13 +44,24 @@ func (s *server) routes() http.Handler {
 	return httpx.Routes(s.options.PathPrefix, endpoints, s.endpoint("none", nil, nothing, httpx.WritePlainError))
 }
 
+// identRoutes adds the paths of the Provide Ident API.
+func (s *server) identRoutes(endpoints map[string]http.Handler, api *ident.Server) {
+	add := func(path, name string, handle handler) {
+		endpoints[path] = s.endpoint(name, api.Methods(name), s.whenSynced(handle), ident.WriteError)
+	}
+	add(ident.PathAuthenticate, ident.NameAuthenticate, api.Authenticate)
+	add(ident.PathTokens, ident.NameTokens, api.Tokens)
+	add(ident.PathToken, ident.NameToken, api.Delete)
+	add(ident.PathKeys, ident.NameKeys, api.Keys)
+}
+
 // revokes says whether there is where revocations can be stored: a cluster.
 func (s *server) revokes() bool { return s.parts.Records != nil && len(s.options.Manifests) == 0 }
 
 func (s *server) granter() *grant.Granter {
 	return &grant.Granter{
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
-		Records: s.parts.Records,
+		Records: s.parts.Records, Current: s.current,
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
 			Fence: s.parts.Fence, Log: s.options.Log,

@@ -16,6 +16,8 @@ import (
 type answer struct {
 	Status int
 	Token  string `json:"token"`
+	// RefreshToken is there if it was asked for and is allowed.
+	RefreshToken string `json:"refresh_token"`
 }
 
 // header of the token, unverified: the registry verifies.
@@ -93,6 +95,9 @@ func do(req *http.Request) (answer, error) {
 		return answer{}, fmt.Errorf("read the answer: %w", err)
 	}
 	a := answer{Status: resp.StatusCode}
+	if len(body) == 0 { // RFC 7009
+		return a, nil
+	}
 	if err := json.Unmarshal(body, &a); err != nil {
 		return a, fmt.Errorf("the answer is not JSON: %w", err)
 	}

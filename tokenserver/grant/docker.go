@@ -10,6 +10,7 @@ const (
 	nameRefresh   = "refresh_token"
 	nameClient    = "client_credentials"
 	nameExchange  = "token_exchange"
+	nameBearer    = "bearer"
 )
 
 // Docker is the grant of GET in the Docker token protocol: HTTP Basic with a password or a refresh token, or nobody in

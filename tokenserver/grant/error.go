@@ -28,6 +28,8 @@ const (
 	UnknownAudience Kind = "UnknownAudience"
 	// InvalidScope is an ask for more than one token can hold.
 	InvalidScope Kind = "InvalidScope"
+	// TooManyRequests is a caller whose address sent too many wrong passwords, or too many at once.
+	TooManyRequests Kind = "TooManyRequests"
 	// Unavailable is something that a later try may find repaired.
 	Unavailable Kind = "Unavailable"
 )
@@ -58,6 +60,12 @@ func authenticationError(err error) *Error {
 	if errors.Is(err, identity.ErrBadCredentials) {
 		return &Error{Kind: BadCredentials, Message: "the credentials were not accepted", Cause: err}
 	}
+	var limited *identity.Limited
+	if errors.As(err, &limited) {
+		return &Error{
+			Kind: TooManyRequests, Message: "too many logins from this address failed: try again later", RetryAfter: limited.RetryAfter, Cause: err,
+		}
+	}
 	return &Error{Kind: Unavailable, Message: "the credentials cannot be verified at present", RetryAfter: retryAfter, Cause: err}
 }
 
@@ -65,6 +73,8 @@ func issueError(err error) *Error {
 	switch {
 	case errors.Is(err, issue.ErrTooLarge):
 		return &Error{Kind: InvalidScope, Message: "the token would be longer than 7 KiB: ask for fewer scopes", Cause: err}
+	case errors.Is(err, issue.ErrNotTheirs):
+		return &Error{Kind: NotAllowed, Message: "forbidden", Cause: err}
 	case errors.Is(err, issue.ErrConflict):
 		return &Error{Kind: InvalidScope, Message: "conflicting_claims", Cause: err}
 	case errors.Is(err, issue.ErrEnds):

@@ -22,13 +22,16 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, from *snapshot.Snapshot, credentials identity.Credentials, now time.Time) (caller.Caller, error)
 }
 
-// Granter takes requests through the steps. All fields but Records are required.
+// Granter takes requests through the steps. All fields but Records and Current are required.
 type Granter struct {
 	Snapshots     *snapshot.Holder
 	Authenticator Authenticator
 	Issuer        *issue.Issuer
 	// Records are what was issued for long and what was taken back; nil: there are none, and no refresh tokens.
 	Records *record.Store
+	// Current says whether the server would have heard of a revocation; nil: it always would. While it would not, no refresh
+	// token is taken: policies as they were last decide for the minutes of an access token, not for a token of months.
+	Current func() bool
 	Audit   *audit.Log
 	Metrics *metrics.Metrics
 	Log     logr.Logger
@@ -38,7 +41,7 @@ type Granter struct {
 func (g *Granter) Grant(ctx context.Context, by Grant, request *Request) (Answer, error) {
 	progress := &issue.Request{
 		ID: request.ID, Grant: by.Name(request), Scopes: request.Scopes, SourceIP: request.Source,
-		ClientID: request.ClientID, Account: request.Account, Time: request.Time,
+		ClientID: request.ClientID, Account: request.Account, NATS: request.NATS, Ids: request.Ids, Time: request.Time,
 	}
 	answer, failure := g.steps(ctx, by, request, progress)
 	if failure != nil {
@@ -64,7 +67,7 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	if failure != nil {
 		return Answer{}, failure
 	}
-	progress.Caller = who
+	progress.Caller, progress.Credential = who, credential(from, request, who)
 
 	// 4. For what audience.
 	audience, known := from.Audiences[request.Audience]
@@ -74,6 +77,12 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	progress.Audience, progress.Policies = audience, from.Policies
 	if failure := g.mayExchange(request, progress); failure != nil {
 		return Answer{}, failure
+	}
+	if failure := g.mayCross(request, progress); failure != nil {
+		return Answer{}, failure
+	}
+	if err := g.Issuer.CheckIds(progress); err != nil {
+		return Answer{}, issueError(err)
 	}
 
 	// 5. Whether what was issued until now is being taken back.
@@ -88,18 +97,26 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	}
 
 	// 7. Decide, mint, audit.
-	issued, err := g.issue(request, progress)
-	if err != nil {
-		return Answer{}, issueError(err)
-	}
-	return Answer{Token: issued, Refresh: refresh}, nil
+	issued, failure := g.issue(ctx, from, request, progress)
+	return Answer{Token: issued, Refresh: refresh}, failure
 }
 
-func (g *Granter) issue(request *Request, progress *issue.Request) (issue.Token, error) {
-	if request.Access {
-		return g.Issuer.Access(progress)
+// issue makes the token of the kind that was asked for.
+func (g *Granter) issue(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request) (issue.Token, *Error) {
+	issueToken := g.Issuer.Registry
+	switch {
+	case request.Lasting:
+		return g.lasting(ctx, from, request, progress)
+	case request.Ident:
+		issueToken = g.Issuer.Ident
+	case request.Access:
+		issueToken = g.Issuer.Access
 	}
-	return g.Issuer.Registry(progress)
+	issued, err := issueToken(progress)
+	if err != nil {
+		return issue.Token{}, issueError(err)
+	}
+	return issued, nil
 }
 
 // prove says who asks. Of a caller who came with a refresh token, the record is returned, too.
@@ -109,6 +126,9 @@ func (g *Granter) prove(
 	switch {
 	case request.Refresh != "":
 		return g.resume(ctx, from, request)
+	case request.Bearer != "":
+		who, failure := g.bearer(ctx, from, request, progress)
+		return who, nil, failure
 	case request.Subject != "":
 		who, failure := g.exchange(ctx, from, request, progress)
 		return who, nil, failure
@@ -143,13 +163,18 @@ func (g *Granter) authenticate(ctx context.Context, from *snapshot.Snapshot, req
 		g.Metrics.Authentication("unknown", metrics.AuthenticationRefused)
 		return caller.Caller{}, authenticationError(identity.ErrBadCredentials)
 	}
-	who, err := g.Authenticator.Authenticate(ctx, from, request.Credentials, request.Time)
+	credentials := request.Credentials
+	credentials.Source = request.Source
+	who, err := g.Authenticator.Authenticate(ctx, from, credentials, request.Time)
+	var limited *identity.Limited
 	switch {
 	case err == nil:
 		g.Metrics.Authentication(string(who.Method), metrics.AuthenticationOK)
 		return who, nil
 	case errors.Is(err, identity.ErrBadCredentials):
 		g.Metrics.Authentication("unknown", metrics.AuthenticationRefused)
+	case errors.As(err, &limited):
+		g.Metrics.Authentication("unknown", metrics.AuthenticationLimited)
 	default:
 		g.Metrics.Authentication("unknown", metrics.AuthenticationUnavailable)
 	}

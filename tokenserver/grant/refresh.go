@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -38,6 +39,7 @@ var (
 	errRevoked     = errors.New("the refresh token was revoked")
 	errWrongRecord = errors.New("the refresh token is not that of its record")
 	errForAnother  = errors.New("the refresh token is for another audience")
+	errNotCurrent  = fmt.Errorf("%w: the API server is away, and with it what was revoked since", record.ErrUnavailable)
 	errNotAllowed  = errors.New("no policy lets the caller have refresh tokens any more")
 )
 
@@ -80,6 +82,9 @@ func (g *Granter) recordOf(ctx context.Context, from *snapshot.Snapshot, text st
 	if err != nil {
 		return nil, err
 	}
+	if g.Current != nil && !g.Current() {
+		return nil, errNotCurrent
+	}
 	revocations := g.Records.Index().Revocations()
 	if revocations.Token(opened.ID) {
 		return nil, errRevoked
@@ -116,7 +121,7 @@ func (g *Granter) refresh(ctx context.Context, from *snapshot.Snapshot, request 
 	case request.AsClient || request.Subject != "":
 		// What a client could have again at any time, or what came from another token, is not made to last.
 		return "", nil
-	case request.Offline && g.Records != nil && progress.Caller.Method == caller.MethodPassword:
+	case request.Offline && g.Records != nil && justProved(progress.Caller, request.Time):
 		return g.anew(ctx, from, request, progress)
 	}
 	return "", nil
@@ -156,7 +161,8 @@ func (g *Granter) anew(ctx context.Context, from *snapshot.Snapshot, request *Re
 		return "", recordError(err)
 	}
 	expires := request.Time.Truncate(time.Second).Add(lifetime)
-	token := newRecord(request, progress, proof, secret, expires)
+	token := newRecord(request, progress, proof, expires)
+	token.Spec.Type, token.Spec.SecretHash = v1alpha1.RefreshToken, secret.Hash()
 	if err := g.Records.Create(ctx, token); err != nil {
 		return "", recordError(err)
 	}
@@ -168,17 +174,16 @@ func (g *Granter) anew(ctx context.Context, from *snapshot.Snapshot, request *Re
 	return text, nil
 }
 
-func newRecord(request *Request, progress *issue.Request, proof identity.Proof, secret opaque.Secret, expires time.Time) *v1alpha1.IssuedToken {
+// newRecord is the record of a token, whose kind is not known yet.
+func newRecord(request *Request, progress *issue.Request, proof identity.Proof, expires time.Time) *v1alpha1.IssuedToken {
 	who := progress.Caller
 	t := &v1alpha1.IssuedToken{Spec: v1alpha1.IssuedTokenSpec{
-		Type:       v1alpha1.RefreshToken,
 		Subject:    v1alpha1.RecordedSubject{Username: who.Username, UID: who.UID, Groups: who.Groups},
 		Provider:   v1alpha1.RecordedProvider{Name: proof.Provider, UID: proof.ProviderUID},
 		Credential: proof.Credential,
 		AuthTime:   dateTime(who.AuthTime),
 		Audience:   v1alpha1.Audience(progress.Audience.Name),
 		ClientID:   clientID(request.ClientID),
-		SecretHash: secret.Hash(),
 		Expires:    dateTime(expires),
 	}}
 	return t

@@ -24,6 +24,13 @@ type Request struct {
 	Credentials identity.Credentials
 	// Access says that the token shall be one for a service (RFC 9068), and not one for a registry.
 	Access bool
+	// Ident says that it shall be one of the Provide Ident API, NATS that it shall say what its bearer may do at NATS servers, and
+	// Lasting that it shall have no expiry.
+	Ident, NATS, Lasting bool
+	// Ids are what policies must say of the caller.
+	Ids issue.Ids
+	// Bearer is a token of ours for the audience BearerAudience, by which the caller is proved.
+	Bearer, BearerAudience string
 	// AsClient says that the credentials are those of an OAuth client.
 	AsClient bool
 	// Subject is a token that speaks for the caller in an exchange (RFC 8693), and SubjectType is what it is said to be;

@@ -18,6 +18,8 @@ type verdict struct {
 	why      []audit.Why
 	// application are the claims that policies add.
 	application map[string]json.RawMessage
+	// nats are the permissions that were asked for; nil if none were.
+	nats *policy.NATSPermissions
 	// omitted is how many reasons were left out of why.
 	omitted int
 	failed  []audit.Failed
@@ -52,13 +54,10 @@ func (i *Issuer) decide(request *Request, as kind) (verdict, error) {
 	var v verdict
 	v.end(request.NotAfter)
 	budget := policy.NewBudget()
-	given, err := as.entitle(request, budget)
-	if err != nil {
+	if err := as.entitle(request, &v, budget); err != nil {
 		i.report(request, budget)
 		return verdict{}, err
 	}
-	v.application = given.Claims
-	v.end(given.NotAfter)
 	for _, s := range request.Scopes {
 		if !as.holds(s.Type) {
 			continue // whoever reads the token would not know it, or would take it for something else

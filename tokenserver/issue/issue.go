@@ -1,6 +1,7 @@
 package issue
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -77,6 +78,12 @@ type Request struct {
 	Client string
 	// NotAfter is what the token must not outlive; zero: nothing but its own lifetime.
 	NotAfter time.Time
+	// NATS asks for what the caller may do to NATS subjects. Only a token of the Provide Ident API says so.
+	NATS bool
+	// Ids are what policies must say of the caller for there to be a token of the Provide Ident API.
+	Ids Ids
+	// Credential and the caller's AuthTime go into a token of the Provide Ident API that is made by a password.
+	Credential string
 	// RefreshID is the id of the refresh token that came, or that goes with the answer.
 	RefreshID string
 	Time      time.Time
@@ -84,12 +91,16 @@ type Request struct {
 
 // Token is what was issued.
 type Token struct {
-	// Text is the compact JWS.
-	Text string
+	// Text is the compact JWS, ID its jti.
+	Text, ID string
 	// Granted is what the token is good for; never more than was asked.
-	Granted  []scope.Scope
+	Granted []scope.Scope
+	// Application are the claims that policies add.
+	Application map[string]json.RawMessage
+	// NATS says whether the token says what its bearer may do at NATS servers.
+	NATS     bool
 	IssuedAt time.Time
-	// ExpiresIn counts from IssuedAt, in whole seconds.
+	// ExpiresIn counts from IssuedAt, in whole seconds; zero for a token without an expiry.
 	ExpiresIn time.Duration
 }
 
@@ -162,16 +173,27 @@ func (i *Issuer) mint(request *Request, as kind, verdict verdict, lifetime time.
 	if expires.Sub(issued) < MinLifetime {
 		return Token{}, audit.Record{}, fmt.Errorf("%w: it would end at %s", ErrEnds, expires.UTC().Format(time.RFC3339))
 	}
-	text, err := as.sign(request, verdict, times{issued.Add(-backdate).Unix(), expires.Unix()}, i.Name, id)
+	minted, record, err := i.sign(request, as, &verdict, times{issued.Add(-backdate).Unix(), expires.Unix()}, id)
+	minted.ExpiresIn, record.Expires = expires.Sub(issued), expires.UTC()
+	return minted, record, err
+}
+
+// sign makes the token and the record of it, but for when it ends.
+func (i *Issuer) sign(request *Request, as kind, verdict *verdict, at times, id string) (Token, audit.Record, error) {
+	typ, claims := as.claims(request, verdict, at, i.Name, id)
+	text, err := request.Audience.Signer.Sign(typ, claims)
 	switch {
 	case err != nil:
 		return Token{}, audit.Record{}, fmt.Errorf("%w for audience %q: %w", ErrNoKey, request.Audience.Name, err)
 	case len(text) > MaxToken:
 		return Token{}, audit.Record{}, fmt.Errorf("%w: %d bytes", ErrTooLarge, len(text))
 	}
-	minted := Token{Text: text, Granted: verdict.granted, IssuedAt: issued, ExpiresIn: expires.Sub(issued)}
+	minted := Token{
+		Text: text, ID: id, Granted: verdict.granted, Application: verdict.application, IssuedAt: request.Time.Truncate(time.Second),
+		NATS: verdict.nats != nil,
+	}
 	record := request.Record(audit.Issued)
-	record.TokenID, record.KeyID, record.Expires = id, request.Audience.Signer.KeyID(), expires.UTC()
+	record.TokenID, record.KeyID = id, request.Audience.Signer.KeyID()
 	record.Granted, record.Why, record.WhyOmitted, record.Failed = texts(verdict.granted), verdict.why, verdict.omitted, verdict.failed
 	return minted, record, nil
 }

@@ -123,6 +123,9 @@ func TestClaims(t *testing.T) {
 	if len(got.ID) != 26 {
 		t.Errorf("jti = %q", got.ID)
 	}
+	if issued.ID != got.ID {
+		t.Errorf("id = %q, and jti is %q", issued.ID, got.ID)
+	}
 	got.ID = ""
 	second := now.Unix()
 	want := token.RegistryClaims{
@@ -133,7 +136,7 @@ func TestClaims(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("claims (-want +got):\n%s", diff)
 	}
-	issued.Text = ""
+	issued.Text, issued.ID = "", ""
 	answer := Token{
 		Granted:  []scope.Scope{{Type: "repository", Name: "team-a/app", Actions: []string{"pull", "push"}}},
 		IssuedAt: now.Truncate(time.Second), ExpiresIn: fixture.Lifetime,

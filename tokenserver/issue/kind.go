@@ -15,10 +15,10 @@ import (
 type kind interface {
 	// holds says whether rules of the type have a place among the token's scopes.
 	holds(typ string) bool
-	// entitle returns what policies give beside the scopes.
-	entitle(request *Request, budget *policy.Budget) (policy.Entitlements, error)
-	// sign returns the token.
-	sign(request *Request, v verdict, at times, issuer, id string) (string, error)
+	// entitle adds what policies give beside the scopes.
+	entitle(request *Request, v *verdict, budget *policy.Budget) error
+	// claims returns the header's typ and what the token says.
+	claims(request *Request, v *verdict, at times, issuer, id string) (typ string, claims token.Claims)
 }
 
 // times are iat and nbf, which are one, and exp.
@@ -31,19 +31,17 @@ func (registryToken) holds(typ string) bool {
 	return typ == v1alpha1.TypeRepository || typ == v1alpha1.TypeRegistry
 }
 
-func (registryToken) entitle(*Request, *policy.Budget) (policy.Entitlements, error) {
-	return policy.Entitlements{}, nil
-}
+func (registryToken) entitle(*Request, *verdict, *policy.Budget) error { return nil }
 
-func (registryToken) sign(request *Request, v verdict, at times, issuer, id string) (string, error) {
+func (registryToken) claims(request *Request, v *verdict, at times, issuer, id string) (string, token.Claims) {
 	subject := request.Caller.Username
 	if request.Caller.IsAnonymous() {
 		subject = ""
 	}
-	return request.Audience.Signer.Sign(token.TypeRegistry, token.RegistryClaims{
+	return token.TypeRegistry, token.RegistryClaims{
 		Issuer: issuer, Subject: subject, Audience: request.Audience.Name, ID: id,
 		Expiry: at.expires, NotBefore: at.issued, IssuedAt: at.issued, Access: access(v.granted),
-	})
+	}
 }
 
 // access is never nil: a registry reads null as a malformed token.
@@ -61,24 +59,29 @@ type accessToken struct{}
 // holds is true of all types but nats: what those allow has a claim of its own.
 func (accessToken) holds(typ string) bool { return typ != v1alpha1.TypeNATS }
 
-// entitle returns the application's claims. A token never outlives the policies that they are of. Where that would be within
-// the minute, there is no token until they have ended: without a claim it could mean more than with it.
-func (accessToken) entitle(request *Request, budget *policy.Budget) (policy.Entitlements, error) {
+// entitle adds the application's claims. A token never outlives the policies that they are of. Where that would be within the
+// minute, there is no token until they have ended: without a claim it could mean more than with it.
+func (accessToken) entitle(request *Request, v *verdict, budget *policy.Budget) error {
 	given, err := request.Policies.Entitlements(policy.Request{
 		Caller: request.Caller, Audience: request.Audience.Name, SourceIP: request.SourceIP, Time: request.Time,
 		Admits: request.Audience.Namespaces.Admits, Budget: budget,
 	})
 	var conflict *policy.ConflictError
 	if errors.As(err, &conflict) {
-		return policy.Entitlements{}, fmt.Errorf("%w: %w", ErrConflict, err)
+		return fmt.Errorf("%w: %w", ErrConflict, err)
 	}
-	return given, err
+	if err != nil {
+		return err
+	}
+	v.application = given.Claims
+	v.end(given.NotAfter)
+	return nil
 }
 
-func (accessToken) sign(request *Request, v verdict, at times, issuer, id string) (string, error) {
-	return request.Audience.Signer.Sign(token.TypeAccess, token.AccessClaims{
+func (accessToken) claims(request *Request, v *verdict, at times, issuer, id string) (string, token.Claims) {
+	return token.TypeAccess, token.AccessClaims{
 		Issuer: issuer, Subject: request.Caller.Username, Audience: request.Audience.Name, ID: id,
 		Expiry: at.expires, NotBefore: at.issued, IssuedAt: at.issued,
 		ClientID: cmp.Or(request.Client, request.Caller.Username), Scope: scope.Join(v.granted), Application: v.application,
-	})
+	}
 }

@@ -62,7 +62,7 @@ func (b *Builder) Build(in Input) *Snapshot {
 	}
 	slices.SortFunc(s.Providers, func(a, b *provider.Provider) int { return strings.Compare(a.Name, b.Name) })
 	for _, p := range s.Providers {
-		if p.Htpasswd != nil && !slices.Contains(s.Prefixes, p.Prefix) {
+		if (p.Htpasswd != nil || p.JWT != nil) && !slices.Contains(s.Prefixes, p.Prefix) {
 			s.Prefixes = append(s.Prefixes, p.Prefix)
 		}
 	}
@@ -117,6 +117,8 @@ func (b *Builder) addKeys(s *Snapshot, in Input) {
 // audience is what all audiences of one SigningKey have in common.
 func (b *Builder) audience(k Keys) Audience {
 	a := Audience{SigningKey: k.Object.Name, Namespaces: b.admission(k.Object)}
+	a.ByKeyID = k.Object.Spec.KeyIdentification == v1alpha1.KeyID
+	a.NonExpiring = a.ByKeyID && k.Object.Spec.NonExpiringTokens == v1alpha1.Allowed
 	lifetime, err := cmp.Or(k.Object.Spec.TokenLifetime, defaultLifetime).Parse()
 	switch {
 	case !k.Object.DeletionTimestamp.IsZero():

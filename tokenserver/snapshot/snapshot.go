@@ -4,6 +4,8 @@
 package snapshot
 
 import (
+	"cmp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -63,6 +65,9 @@ type Audience struct {
 	Unusable string
 	// Namespaces says whose AccessPolicies may speak of the audience.
 	Namespaces Admission
+	// ByKeyID says that verifiers find the key by its kid in the JWKS, and NonExpiring that also tokens without an expiry may
+	// be signed.
+	ByKeyID, NonExpiring bool
 }
 
 // Verify returns what a token of ours says that is good now, of one of the types: see token.Verify. A token whose SigningKey
@@ -76,6 +81,26 @@ func (s *Snapshot) Verify(text, issuer string, now time.Time, types ...string) (
 			return ok && a.SigningKey == owner
 		},
 	})
+}
+
+// Lists returns the audience whose key signs the status lists: of a SigningKey whose keys are in the JWKS by their kid, those
+// with tokens without an expiry before others, then by name. All servers with the same objects choose the same. It is nil
+// if there is none.
+func (s *Snapshot) Lists() *Audience {
+	var chosen *Audience
+	for _, a := range s.Audiences {
+		if a.ByKeyID && (chosen == nil || a.listsBefore(chosen)) {
+			chosen = a
+		}
+	}
+	return chosen
+}
+
+func (a *Audience) listsBefore(b *Audience) bool {
+	if a.NonExpiring != b.NonExpiring {
+		return a.NonExpiring
+	}
+	return cmp.Or(strings.Compare(a.SigningKey, b.SigningKey), strings.Compare(a.Name, b.Name)) < 0
 }
 
 // Holder holds the current snapshot. The zero value holds an empty one, which denies all.

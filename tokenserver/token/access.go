@@ -14,8 +14,10 @@ type AccessClaims struct {
 	Issuer  string `json:"iss"`
 	Subject string `json:"sub"`
 	// Audience is one text: some verifiers take no list.
-	Audience  string `json:"aud"`
-	Expiry    int64  `json:"exp"`
+	Audience string `json:"aud"`
+	Expiry   int64  `json:"exp"`
+	// NoExpiry leaves exp out: see IdentClaims.
+	NoExpiry  bool   `json:"-"`
 	NotBefore int64  `json:"nbf"`
 	IssuedAt  int64  `json:"iat"`
 	ID        string `json:"jti"`
@@ -38,7 +40,9 @@ func (c AccessClaims) AppendJSON(dst []byte) []byte {
 	dst = quote.Append(append(dst, `"iss":`...), c.Issuer)
 	dst = quote.Append(append(dst, `,"sub":`...), c.Subject)
 	dst = quote.Append(append(dst, `,"aud":`...), c.Audience)
-	dst = strconv.AppendInt(append(dst, `,"exp":`...), c.Expiry, 10)
+	if !c.NoExpiry {
+		dst = strconv.AppendInt(append(dst, `,"exp":`...), c.Expiry, 10)
+	}
 	dst = strconv.AppendInt(append(dst, `,"nbf":`...), c.NotBefore, 10)
 	dst = strconv.AppendInt(append(dst, `,"iat":`...), c.IssuedAt, 10)
 	dst = quote.Append(append(dst, `,"jti":`...), c.ID)

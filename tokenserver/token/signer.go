@@ -17,13 +17,14 @@ import (
 
 // Signer signs with one key. It may be used by many goroutines at once.
 type Signer struct {
-	keyID     string
-	signUntil time.Time
-	lifetime  time.Duration
-	public    crypto.PublicKey
-	algorithm v1alpha1.Algorithm
-	chain     []string
-	sign      signFunc
+	keyID      string
+	thumbprint string
+	signUntil  time.Time
+	lifetime   time.Duration
+	public     crypto.PublicKey
+	algorithm  v1alpha1.Algorithm
+	chain      []string
+	sign       signFunc
 	// width is the length of a signature in bytes.
 	width int
 	// space holds buffers for payloads and signatures.
@@ -51,7 +52,7 @@ func NewSigner(key keyring.Key, how v1alpha1.KeyIdentification) (*Signer, error)
 		return nil, fmt.Errorf("key %s: %w", key.Thumbprint, err)
 	}
 	s := &Signer{
-		keyID: key.KeyID, signUntil: key.SignUntil, lifetime: key.TokenLifetime, public: key.Public,
+		keyID: key.KeyID, thumbprint: key.Thumbprint, signUntil: key.SignUntil, lifetime: key.TokenLifetime, public: key.Public,
 		algorithm: key.Algorithm, sign: sign, width: width,
 	}
 	switch how {
@@ -74,6 +75,9 @@ func NewSigner(key keyring.Key, how v1alpha1.KeyIdentification) (*Signer, error)
 
 // KeyID is the kid of the tokens.
 func (s *Signer) KeyID() string { return s.keyID }
+
+// Thumbprint names the key whatever the format of its kid (RFC 7638).
+func (s *Signer) Thumbprint() string { return s.thumbprint }
 
 // SignUntil is when the key must not sign any more; zero if there is no such time. The caller holds to it.
 func (s *Signer) SignUntil() time.Time { return s.signUntil }

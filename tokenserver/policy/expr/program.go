@@ -12,8 +12,9 @@ import (
 
 // Program is a compiled expression. It is immutable and safe for concurrent use.
 type Program struct {
-	program    cel.Program
-	usesAction bool
+	program      cel.Program
+	usesAction   bool
+	usesResource bool
 }
 
 // MaxLength is the longest expression in bytes; the schema allows 1024 characters.
@@ -48,6 +49,7 @@ func Compile(text string) (*Program, error) {
 	p := &Program{program: program}
 	for _, reference := range ast.NativeRep().ReferenceMap() {
 		p.usesAction = p.usesAction || reference.Name == varAction
+		p.usesResource = p.usesResource || reference.Name == varResource
 	}
 	return p, nil
 }
@@ -75,6 +77,9 @@ func check(envs environments, text string) (*cel.Ast, map[string]uint64, error) 
 
 // UsesAction says whether the answer may differ from action to action.
 func (p *Program) UsesAction() bool { return p.usesAction }
+
+// UsesResource says whether the answer may differ from resource to resource.
+func (p *Program) UsesResource() bool { return p.usesResource }
 
 // ErrCost says that an evaluation was given up because it cost more than MaxCost.
 var ErrCost = errors.New("expression cost too much")

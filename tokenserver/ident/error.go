@@ -1,0 +1,65 @@
+package ident
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/tokenwright/tokenwright/tokenserver/grant"
+	"github.com/tokenwright/tokenwright/tokenserver/httpx"
+)
+
+// translate gives a grant's error the status that Provide's clients expect.
+func translate(err error) error {
+	var failure *grant.Error
+	if !errors.As(err, &failure) {
+		return err
+	}
+	e := &httpx.Error{Message: failure.Message, RetryAfter: failure.RetryAfter, Cause: failure.Cause}
+	switch failure.Kind {
+	case grant.BadCredentials, grant.BadClient:
+		e.Status = http.StatusUnauthorized
+	case grant.NotAllowed:
+		e.Status = http.StatusForbidden
+	case grant.Unavailable:
+		e.Status = http.StatusServiceUnavailable
+	case grant.InvalidRequest, grant.UnknownAudience:
+		e.Status = http.StatusBadRequest
+	case grant.InvalidScope, grant.UnsupportedGrant:
+		e.Status = http.StatusUnprocessableEntity
+	default:
+		return httpx.Internal(err)
+	}
+	return e
+}
+
+func unauthorized(message string, cause error) error {
+	return &httpx.Error{Status: http.StatusUnauthorized, Message: message, Cause: cause}
+}
+
+func invalid(message string) error {
+	return &httpx.Error{Status: http.StatusUnprocessableEntity, Message: message}
+}
+
+func forbidden() error {
+	return &httpx.Error{Status: http.StatusForbidden, Message: "forbidden"}
+}
+
+// errTokenNotFound is the answer for tokens that are not there, and for those of others: who may not touch them must not learn
+// that they are.
+var errTokenNotFound = &httpx.Error{Status: http.StatusNotFound, Message: "token not found"}
+
+// problem is the body of every error.
+type problem struct {
+	Message string `json:"message"`
+}
+
+// challenge is what a 401 must have (RFC 9110, section 11.6.1).
+const challenge = `Bearer realm="tokenwright"`
+
+// WriteError writes an error as Provide's clients read it.
+func WriteError(w http.ResponseWriter, _ *http.Request, e *httpx.Error) {
+	if e.Status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", challenge)
+	}
+	write(w, e.Status, problem{e.Message})
+}
