@@ -16,6 +16,8 @@ import (
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/fixture"
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
+	"github.com/tokenwright/tokenwright/tokenserver/record"
+	"github.com/tokenwright/tokenwright/tokenserver/slot"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
@@ -60,17 +62,6 @@ func (w *oauthWorld) validBy(t testing.TB, claims map[string]any) bool {
 	return bits[where.List.Index/8]>>(where.List.Index%8)&1 == 0
 }
 
-// eventually waits for a condition.
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); {
-		if time.Now().After(deadline) {
-			t.Fatal(what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
 // TestTokensWithoutAnExpiry follows one from its birth to its end.
 func TestTokensWithoutAnExpiry(t *testing.T) {
 	w := startIdent(t, v1alpha1.EdDSA, nil)
@@ -112,7 +103,7 @@ func TestTokensWithoutAnExpiry(t *testing.T) {
 	w.json(t, http.MethodDelete, "/api/v1/tokens/"+field(t, got, "id"), bearer, "").is(t, "", 204, "")
 	for _, server := range []*oauthWorld{w, other} {
 		server.json(t, http.MethodGet, "/api/v1/tokens", text, "").is(t, "it was deleted", 401, refusedToken)
-		eventually(t, "a token that was deleted is valid by its list", func() bool { return !server.validBy(t, claims) })
+		waitFor(t, "a token that was deleted is not valid by its list", func() bool { return !server.validBy(t, claims) })
 	}
 }
 
@@ -209,14 +200,36 @@ func TestAChangedPasswordEndsTokensWithoutAnExpiry(t *testing.T) {
 // TestTokensWithoutAnExpiryAreBounded: a user has as many records as anybody else.
 func TestTokensWithoutAnExpiryAreBounded(t *testing.T) {
 	w := startIdent(t, v1alpha1.EdDSA, nil)
-	bearer := w.bearer(t, "alice", "secret")
-	for n := range 200 {
-		if got := w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"scope":"non_expiring"}`); got.status != http.StatusCreated {
-			t.Fatalf("%d: status %d: %s", n, got.status, got.body)
+	for n := range record.MaxPerSubject {
+		id := slot.ID{Index: n, Random: "abcdefghijklmnopqrstuvwxyz"}
+		err := w.objects.Create(t.Context(), &v1alpha1.IssuedToken{ObjectMeta: objectName(id.Name()), Spec: v1alpha1.IssuedTokenSpec{
+			Type: v1alpha1.AccessToken, ID: id.String(), Subject: v1alpha1.RecordedSubject{Username: "alice"}, Audience: provide,
+			Expires: v1alpha1.DateTime(time.Now().Add(time.Hour).UTC().Format(time.RFC3339)),
+		}})
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
-	w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"scope":"non_expiring"}`).
+	w.json(t, http.MethodPost, "/api/v1/tokens", w.bearer(t, "alice", "secret"), `{"scope":"non_expiring"}`).
 		is(t, "", 403, message("the user has too many tokens: revoke some"))
+}
+
+// TestTokensThatLastAreMadeSlowly: nobody fills the API server with records and what takes them back.
+func TestTokensThatLastAreMadeSlowly(t *testing.T) {
+	w := startIdent(t, v1alpha1.EdDSA, nil)
+	bearer := w.bearer(t, "alice", "secret")
+	for n, scope := 0, "offline_access"; n < 100; n++ {
+		answer := w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"scope":"`+scope+`"}`)
+		if answer.status == http.StatusTooManyRequests {
+			answer.is(t, "", 429, message("the caller makes or revokes too many tokens"))
+			if answer.header.Get("Retry-After") != "1" || n < 30 {
+				t.Errorf("after %d: Retry-After %q", n, answer.header.Get("Retry-After"))
+			}
+			return
+		}
+		created(t, answer)
+	}
+	t.Error("100 tokens were made at once")
 }
 
 // TestRegistryTokensAlwaysExpire: nobody gets access[] for ever, by no parameter.

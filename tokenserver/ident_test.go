@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
+	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
 // TestIdentLogin logs in as Provide's clients do, and verifies what comes as Provide's services do: by /.well-known/keys.
@@ -284,5 +286,22 @@ func TestIdentNeedsItsAudience(t *testing.T) {
 		if got := w.json(t, http.MethodPost, path, "", `{}`); got.status != http.StatusNotFound {
 			t.Errorf("%s: status %d", path, got.status)
 		}
+	}
+}
+
+// TestWithoutAClusterNothingIsMadeToLast: who asks gets a token and no error.
+func TestWithoutAClusterNothingIsMadeToLast(t *testing.T) {
+	w := startIdent(t, v1alpha1.EdDSA, func(o *Options, _ *Parts, _ *snapshot.Input) { o.Manifests = []string{"files"} })
+	login := w.login(t, "alice", "secret", "offline_access")
+	docker := w.get(t, "alice", "secret", url.Values{"service": {service}, "offline_token": {"true"}})
+	if login["refresh_token"] != nil || fields(t, docker.body)["refresh_token"] != nil || docker.status != http.StatusOK {
+		t.Errorf("got %v, and status %d: %s", login, docker.status, docker.body)
+	}
+	bearer := field(t, login, "access_token")
+	w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"scope":"non_expiring"}`).
+		is(t, "", 403, message("this server has no records, and issues no tokens without an expiry"))
+	w.json(t, http.MethodDelete, "/api/v1/tokens/0-1-abcdefghijklmnopqrstuvwxyz", bearer, "").is(t, "", 404, message("token not found"))
+	if got := w.json(t, http.MethodGet, "/api/v1/tokens", bearer, ""); got.status != http.StatusOK || strings.TrimSpace(string(got.body)) != "[]" {
+		t.Errorf("status %d: %s", got.status, got.body)
 	}
 }

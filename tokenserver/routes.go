@@ -59,14 +59,19 @@ func (s *server) identRoutes(endpoints map[string]http.Handler, api *ident.Serve
 func (s *server) revokes() bool { return s.parts.Records != nil && len(s.options.Manifests) == 0 }
 
 func (s *server) granter() *grant.Granter {
-	return &grant.Granter{
+	lists, _ := discovery.Base(s.options.Issuer, s.options.PathPrefix)
+	granter := &grant.Granter{
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
-		Records: s.parts.Records, Current: s.current,
+		Current: s.current,
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
-			Fence: s.parts.Fence, Log: s.options.Log,
+			Fence: s.parts.Fence, Log: s.options.Log, Lists: lists,
 		},
 	}
+	if s.revokes() {
+		granter.Records = s.parts.Records // without a cluster whoever asks for a refresh token gets none, and no error
+	}
+	return granter
 }
 
 // metadata is what clients can find out about the server; nil if the issuer is not a URL, by which they would look for it.

@@ -65,7 +65,8 @@ func do(req *http.Request) (answer, error) {
 	if len(body) == 0 { // RFC 7009
 		return a, nil
 	}
-	return a, json.Unmarshal(body, &a)
+	err = json.Unmarshal(body, &a)
+	return a, err
 }
 
 // revokeAtAServer takes a refresh token back as its owner may (RFC 7009).

@@ -157,7 +157,7 @@ func (s *StatusLists) sign(number int, list *statuslist.List, signer *token.Sign
 		return nil, err
 	}
 	text, err := signer.Sign(statuslist.TokenType, statuslist.Claims{
-		Subject: statuslist.URI(s.Issuer.Name, number), IssuedAt: now.Unix(), Expiry: now.Add(lifetime).Unix(),
+		Subject: statuslist.URI(s.Issuer.Lists, number), IssuedAt: now.Unix(), Expiry: now.Add(lifetime).Unix(),
 		TTL: int64(min(listTTL, lifetime) / time.Second), Encoded: encoded,
 	})
 	if err != nil {

@@ -44,7 +44,7 @@ func newLists(t *testing.T, keys ...snapshot.Keys) *listWorld {
 	holder := &snapshot.Holder{}
 	holder.Store(snapshot.Build(snapshot.Input{At: begin, Keys: keys}))
 	return &listWorld{now: begin, StatusLists: &StatusLists{
-		Snapshots: holder, Records: &record.Index{}, Issuer: &issue.Issuer{Name: "https://auth.example.com"},
+		Snapshots: holder, Records: &record.Index{}, Issuer: &issue.Issuer{Name: "https://auth.example.com", Lists: "https://auth.example.com"},
 	}}
 }
 

@@ -47,8 +47,8 @@ func grantOf(request *grant.Request, form url.Values, header identity.Credential
 	case grantPassword:
 		credentials := identity.Credentials{Username: form.Get("username"), Password: form.Get("password")}
 		if isRefresh(credentials) {
-			// containerd, and so a kubelet whose pull Secret holds an identity token, posts it as a password before it tries
-			// GET. Were that refused, each pull would count as a failed login.
+			// containerd posts whatever password it has before it tries GET. Were this one refused, each pull of a client
+			// that may pull would be a failed login in the audit log and the metrics.
 			request.Refresh = credentials.Password
 			return request, grant.RefreshToken{}, nil
 		}

@@ -53,7 +53,7 @@ func read(w http.ResponseWriter, r *http.Request, into any) error {
 	if err := decoder.Decode(into); err != nil {
 		return httpx.BadRequest("the body must be a JSON object with texts") // the cause would quote it
 	}
-	if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // the decoder's own sentinel, never wrapped
+	if _, err := decoder.Token(); err != io.EOF {
 		return httpx.BadRequest("the body must be one JSON object")
 	}
 	return nil

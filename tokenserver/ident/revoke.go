@@ -35,8 +35,8 @@ func (s *Server) Delete(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 	if err != nil {
 		return err
 	}
-	if wait := s.Wait(who.Caller.Username, x.Start); wait > 0 {
-		return &httpx.Error{Status: http.StatusTooManyRequests, Message: "the caller revokes too many tokens", RetryAfter: wait}
+	if err := s.slow(who.Caller.Username, x.Start); err != nil {
+		return err
 	}
 	err = s.Granter.Records.Revoke(r.Context(), v1alpha1.TokenRevocationSpec{
 		Token: &v1alpha1.RevokedToken{ID: found.id}, Expires: found.expires, Reason: reasonDeleted,
@@ -47,6 +47,14 @@ func (s *Server) Delete(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 	s.audit(x, &who, &found)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// slow is an error if the caller has had too much stored a short time ago.
+func (s *Server) slow(username string, now time.Time) error {
+	if wait := s.Wait(username, now); wait > 0 {
+		return &httpx.Error{Status: http.StatusTooManyRequests, Message: "the caller makes or revokes too many tokens", RetryAfter: wait}
+	}
 	return nil
 }
 

@@ -48,7 +48,7 @@ type Server struct {
 	Audience string
 	// KeysMaxAge is how long a verifier may keep the keys.
 	KeysMaxAge time.Duration
-	// Wait says how long a caller must wait before another revocation is stored for it.
+	// Wait says how long a caller must wait before another record or revocation is stored for it.
 	Wait func(username string, now time.Time) time.Duration
 }
 

@@ -98,6 +98,11 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, x *httpx.Exch
 	x.Grant = by.Name(request)
 	// A token for an application is one without an expiry, as Provide has it, unless a refresh token is asked for.
 	request.Lasting = request.Lasting || body.ApplicationID != "" && !request.Offline && !refreshes
+	if (request.Offline || request.Lasting) && !refreshes {
+		if err := s.mayStore(r, x); err != nil {
+			return err
+		}
+	}
 	request.Ids = issue.Ids{Application: body.ApplicationID, Organization: body.OrganizationID, User: body.UserID}
 	answer, err := s.Granter.Grant(r.Context(), by, request)
 	if err != nil {
@@ -110,6 +115,15 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, x *httpx.Exch
 	token.State = body.State
 	write(w, http.StatusCreated, token)
 	return nil
+}
+
+// mayStore holds back a caller who has too much stored: within minutes of its password it could fill the API server.
+func (s *Server) mayStore(r *http.Request, x *httpx.Exchange) error {
+	who, _, err := s.session(r.Context(), r, x)
+	if err != nil {
+		return err
+	}
+	return s.slow(who.Caller.Username, x.Start)
 }
 
 // asked reads the scopes into the request, and returns the words among them.

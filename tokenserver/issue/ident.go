@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"time"
 
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
@@ -61,10 +60,10 @@ func (i *Issuer) MayLast(request *Request) error {
 	if _, err := i.usable(request.Audience, request.Time); err != nil {
 		return err
 	}
-	if at, err := url.Parse(i.Name); err != nil || at.Host == "" || at.Scheme != "https" && at.Scheme != "http" {
-		return fmt.Errorf("%w: the issuer %q is no URL, where verifiers could find status lists", ErrForbidden, i.Name)
-	}
-	if !request.Audience.NonExpiring {
+	switch {
+	case i.Lists == "":
+		return fmt.Errorf("%w: there is no URL where verifiers could find status lists", ErrForbidden)
+	case !request.Audience.NonExpiring:
 		return fmt.Errorf("%w by SigningKey %s", ErrForbidden, request.Audience.SigningKey)
 	}
 	given, err := request.Policies.Entitlements(entitled(request, policy.NewBudget()))
@@ -95,7 +94,7 @@ func (i *Issuer) NonExpiring(request *Request, until time.Time, store func(thumb
 	if err != nil {
 		return Token{}, err
 	}
-	as.recorded = &id
+	as.recorded, as.lists = &id, i.Lists
 	at := times{issued: request.Time.Add(-backdate).Unix()}
 	minted, record, err := i.sign(request, as, &verdict, at, id.String())
 	if err != nil {
@@ -110,10 +109,12 @@ func (i *Issuer) NonExpiring(request *Request, until time.Time, store func(thumb
 	return minted, nil
 }
 
-// identToken is a token of the Provide Ident API; recorded is its place in the status lists, if it has one.
+// identToken is a token of the Provide Ident API; recorded is its place in the status lists, if it has one, and lists where they
+// are.
 type identToken struct {
 	accessToken
 	recorded *slot.ID
+	lists    string
 }
 
 func (t identToken) entitle(request *Request, v *verdict, budget *policy.Budget) error {
@@ -153,7 +154,7 @@ func (t identToken) claims(request *Request, v *verdict, at times, issuer, id st
 	}
 	if t.recorded != nil {
 		claims.NoExpiry = true
-		claims.Status = &token.StatusClaim{Index: t.recorded.Index, URI: statuslist.URI(issuer, t.recorded.List)}
+		claims.Status = &token.StatusClaim{Index: t.recorded.Index, URI: statuslist.URI(t.lists, t.recorded.List)}
 	}
 	return typ, claims
 }

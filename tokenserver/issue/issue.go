@@ -43,7 +43,7 @@ var (
 	ErrEnds = errors.New("a token could not live for a minute")
 )
 
-// Issuer makes tokens. All fields but Explain, Fence and Log are required.
+// Issuer makes tokens. All fields but Explain, Lists, Fence and Log are required.
 type Issuer struct {
 	// Name is the iss of every token.
 	Name    string
@@ -53,6 +53,8 @@ type Issuer struct {
 	Random io.Reader
 	// Explain puts the policies behind each grant into the audit record.
 	Explain bool
+	// Lists is the URL below which verifiers find status lists; empty: there are none, and no tokens without an expiry.
+	Lists string
 	// Fence says whether the view of the cluster is young enough to sign by; nil: always.
 	Fence *snapshot.Fence
 	// Log is told of policies whose expression gives no answer, each once in a while.

@@ -120,13 +120,10 @@ func TestClaims(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := claims(t, from, issued.Text)
-	if len(got.ID) != 26 {
-		t.Errorf("jti = %q", got.ID)
+	if len(got.ID) != 26 || issued.ID != got.ID {
+		t.Errorf("jti = %q, and the answer says %q", got.ID, issued.ID)
 	}
-	if issued.ID != got.ID {
-		t.Errorf("id = %q, and jti is %q", issued.ID, got.ID)
-	}
-	got.ID = ""
+	got.ID, issued.ID = "", ""
 	second := now.Unix()
 	want := token.RegistryClaims{
 		Issuer: "https://auth.example.com", Subject: "alice", Audience: service,

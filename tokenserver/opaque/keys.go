@@ -151,8 +151,8 @@ func mac(key []byte, purpose string, parts []string) []byte {
 	}
 	h := hmac.New(sha256.New, derived)
 	for _, part := range parts {
-		fmt.Fprintf(h, "%d:", len(part))
-		io.WriteString(h, part) //nolint:errcheck // a hash takes everything
+		fmt.Fprintf(h, "%d:", len(part)) //nolint:errcheck // a hash takes everything
+		io.WriteString(h, part)          //nolint:errcheck // a hash takes everything
 	}
 	return h.Sum(nil)
 }

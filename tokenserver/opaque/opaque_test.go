@@ -3,6 +3,7 @@ package opaque
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -119,7 +120,7 @@ func TestWhatDoesNotOpen(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if got, err := tc.keys.Open(tc.text, tc.at); err != ErrNotOurs || got != (Refresh{}) {
+			if got, err := tc.keys.Open(tc.text, tc.at); !errors.Is(err, ErrNotOurs) || got != (Refresh{}) {
 				t.Errorf("%s: got %v, %v", tc.reason, got, err)
 			}
 		})

@@ -14,16 +14,17 @@ import (
 )
 
 const (
-	// TokenType is the header typ of a status list token, and MediaType how it is served.
+	// TokenType is the header typ of a status list token.
 	TokenType = "statuslist+jwt"
+	// MediaType is how it is served.
 	MediaType = "application/statuslist+jwt"
 	// Path is where lists are, below the root and the prefix: their number follows.
 	Path = "/statuslists/"
 )
 
-// URI names a list in tokens, and is where it can be had.
-func URI(issuer string, list int) string {
-	return strings.TrimSuffix(issuer, "/") + Path + strconv.Itoa(list)
+// URI names a list in tokens, and is where it can be had: below the URL of the server.
+func URI(base string, list int) string {
+	return strings.TrimSuffix(base, "/") + Path + strconv.Itoa(list)
 }
 
 // List has a bit for each of its tokens: 0 is VALID and 1 is INVALID.
