@@ -3,6 +3,7 @@ package tokenserver
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -281,5 +282,22 @@ func TestARecordThatWasNotSeenIsRead(t *testing.T) {
 	w.objects.Away(false)
 	if answer := second.introspect(t, refresh, "refresh_token"); answer["active"] != true {
 		t.Errorf("answer = %v", answer)
+	}
+}
+
+// Passwords are guessed at these endpoints as well as at the token endpoint, and the same bound holds.
+func TestPasswordsCannotBeGuessedByIntrospection(t *testing.T) {
+	for _, path := range []string{"/introspect", "/revoke"} {
+		w := startOAuth(t, nil)
+		var answer reply
+		for n := range 200 {
+			if answer = w.form(t, path, "rs", fmt.Sprint("guess-", n), url.Values{"token": {"x"}}); answer.status != http.StatusUnauthorized {
+				break
+			}
+		}
+		answer.is(t, "who guesses is made to wait", 429, problemOf("temporarily_unavailable", "too many logins from this address failed: try again later"))
+		if answer.header.Get("Retry-After") == "" {
+			t.Errorf("%s: Retry-After is missing", path)
+		}
 	}
 }
