@@ -19,6 +19,9 @@ KUBE_LDFLAGS := -s -w -X $(KUBE_STAMP).gitVersion=$(KUBE_VERSION) \
 CONTROL_PLANE := bin/k8s/kube-apiserver
 REGISTRY := bin/registry/registry
 REGISTRY2 := bin/registry2/docker-registry
+CLIENTS := bin/clients/containerd
+# The machine's own, or Debian's, fetched.
+SKOPEO_FETCHED := $(if $(SKOPEO)$(shell command -v skopeo 2>/dev/null),,bin/clients/skopeo)
 TOOLS := bin/tools
 
 ##@ General
@@ -76,6 +79,10 @@ fuzz: ## Run each fuzz target for FUZZTIME.
 e2e-keys: build control-plane registry registry2 $(TOOLS)/helm ## Rotate and revoke keys under load, with real registries and verifiers, for E2E_TIME.
 	@E2E_TIME=$(E2E_TIME) go test -tags e2e -count=1 -v -timeout 1h -run TestKeys ./test/e2e
 
+.PHONY: e2e-clients
+e2e-clients: build control-plane registry clients $(TOOLS)/helm ## Let stock clients work with passwords and refresh tokens, and take these away (as root).
+	@go test -tags e2e -count=1 -v -timeout 10m ./test/clients
+
 .PHONY: bench
 bench: build control-plane $(TOOLS)/helm ## Measure what docs/performance.md tells, as ratios to a limit of the same run (BENCH: flags, see -h).
 	@go build -o bin/bench ./hack/bench
@@ -127,6 +134,22 @@ registry2: $(if $(DOCKER_REGISTRY),,$(REGISTRY2)) ## Fetch distribution 2.8 from
 $(REGISTRY2): hack/registry2.sh
 	@echo "Fetching Debian's docker-registry, once"
 	@hack/registry2.sh $(@D)
+	@touch $@
+
+.PHONY: clients
+clients: $(CLIENTS) $(SKOPEO_FETCHED) ## Build containerd, ctr and regctl, and fetch skopeo from Debian if there is none (SKOPEO: a file to use instead).
+
+$(CLIENTS): hack/clients/go.mod hack/clients/go.sum
+	@echo "Building containerd, ctr and regctl, once"
+	@mkdir -p $(@D)
+	@cd hack/clients && go build -tags no_btrfs -trimpath -ldflags '-s -w' -o ../../$(@D)/ \
+		github.com/containerd/containerd/v2/cmd/containerd github.com/containerd/containerd/v2/cmd/ctr \
+		github.com/regclient/regclient/cmd/regctl
+	@touch $@
+
+bin/clients/skopeo: hack/skopeo.sh
+	@echo "Fetching Debian's skopeo, once"
+	@hack/skopeo.sh $(@D)
 	@touch $@
 
 .PHONY: test-tools

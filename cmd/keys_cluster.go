@@ -43,7 +43,7 @@ func (f *clusterFlags) registerServer(cmd *cobra.Command) {
 func (f *clusterFlags) register(cmd *cobra.Command) {
 	f.registerServer(cmd)
 	flags := cmd.PersistentFlags()
-	flags.StringVarP(&f.namespace, "namespace", "n", defaultNamespace, "namespace of the SigningKeys; the context's is not looked at")
+	flags.StringVarP(&f.namespace, "namespace", "n", defaultNamespace, "namespace in which Tokenwright is installed; the context's is not looked at")
 	flags.StringVar(&f.as, "as", "", "user to impersonate")
 	flags.StringArrayVar(&f.asGroups, "as-group", nil, "group to impersonate, with --as; can be given several times")
 }
@@ -72,8 +72,10 @@ func (f *clusterFlags) connect(cmd *cobra.Command) (*session, error) {
 	useLogger(logr.Discard())
 	// The mapping is known: to ask the API server for it would cost two requests, and hide its answers to the others.
 	mapper := meta.NewDefaultRESTMapper(nil)
-	mapper.AddSpecific(v1alpha1.GroupVersion.WithKind("SigningKey"), v1alpha1.GroupVersion.WithResource("signingkeys"),
-		v1alpha1.GroupVersion.WithResource("signingkey"), meta.RESTScopeNamespace)
+	for kind, resource := range map[string]string{"SigningKey": "signingkey", "IssuedToken": "issuedtoken", "TokenRevocation": "tokenrevocation"} {
+		mapper.AddSpecific(v1alpha1.GroupVersion.WithKind(kind), v1alpha1.GroupVersion.WithResource(resource+"s"),
+			v1alpha1.GroupVersion.WithResource(resource), meta.RESTScopeNamespace)
+	}
 	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
 	if err != nil {
 		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)

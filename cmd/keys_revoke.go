@@ -65,7 +65,7 @@ name no key any more are dropped, the oldest first.`,
 
 // revoke names the keys in the spec, waits until the manager has replaced them, and tells what that does not reach.
 func (s *session) revoke(ctx context.Context, name string, ids []string, f revokeFlags) error {
-	key, r, err := s.addRevoked(ctx, name, func(key *v1alpha1.SigningKey) (revocation, error) {
+	key, r, err := s.addRevoked(ctx, name, func(key *v1alpha1.SigningKey) (keyRevocation, error) {
 		if f.all {
 			return revokeAll(key)
 		}
@@ -97,8 +97,8 @@ func (s *session) revoke(ctx context.Context, name string, ids []string, f revok
 // addRevoked writes what is decided, by compare and swap, and decides anew when somebody else was faster. It returns the
 // SigningKey as it was written, with the status of before.
 func (s *session) addRevoked(
-	ctx context.Context, name string, decide func(*v1alpha1.SigningKey) (revocation, error),
-) (key *v1alpha1.SigningKey, r revocation, err error) {
+	ctx context.Context, name string, decide func(*v1alpha1.SigningKey) (keyRevocation, error),
+) (key *v1alpha1.SigningKey, r keyRevocation, err error) {
 	err = retry.RetryOnConflict(againAfterConflict, func() error {
 		if key, err = s.get(ctx, name); err != nil {
 			return err
@@ -118,7 +118,7 @@ func (s *session) addRevoked(
 
 // replaced says whether the manager has done what was asked: the named keys are Revoked or gone, and another signs. A
 // SigningKey that is being deleted gets no successor.
-func replaced(now *v1alpha1.SigningKey, r revocation) bool {
+func replaced(now *v1alpha1.SigningKey, r keyRevocation) bool {
 	for _, dead := range r.dead {
 		if k, known := find(now, dead.Thumbprint); known && k.State != v1alpha1.KeyRevoked {
 			return false

@@ -12,7 +12,7 @@ import (
 const leafMargin = 2 * assumedSkew
 
 // tellRevocation says what was written.
-func (s *session) tellRevocation(key *v1alpha1.SigningKey, r revocation) {
+func (s *session) tellRevocation(key *v1alpha1.SigningKey, r keyRevocation) {
 	for _, k := range r.dead {
 		s.say("SigningKey %q: key %q (%s) is in spec.revokedKeyIDs.", key.Name, k.KeyID, k.State)
 	}
@@ -31,7 +31,7 @@ func (s *session) tellRevocation(key *v1alpha1.SigningKey, r revocation) {
 }
 
 // tellReach says what a revocation does not reach by itself, and what a person can do about it.
-func (s *session) tellReach(key *v1alpha1.SigningKey, r revocation) {
+func (s *session) tellReach(key *v1alpha1.SigningKey, r keyRevocation) {
 	s.say("Verifiers that fetch the JWKS refuse the tokens of revoked keys as soon as they have fetched it again.")
 	switch {
 	case key.Spec.Rotation.Mode == v1alpha1.RotationNever:

@@ -14,8 +14,8 @@ const (
 	maxKeyIDLength   = 128
 )
 
-// revocation is what a command does to spec.revokedKeyIDs.
-type revocation struct {
+// keyRevocation is what a command does to spec.revokedKeyIDs.
+type keyRevocation struct {
 	// ids is the list as it has to be.
 	ids []string
 	// added are those that were not in the list, and dropped those that had to make room: they named no key any more.
@@ -29,11 +29,11 @@ type revocation struct {
 }
 
 // revoke returns what naming these ids does to the SigningKey.
-func revoke(key *v1alpha1.SigningKey, ids []string) (revocation, error) {
-	r := revocation{ids: slices.Clone(key.Spec.RevokedKeyIDs)}
+func revoke(key *v1alpha1.SigningKey, ids []string) (keyRevocation, error) {
+	r := keyRevocation{ids: slices.Clone(key.Spec.RevokedKeyIDs)}
 	for _, id := range ids {
 		if n := utf8.RuneCountInString(id); n == 0 || n > maxKeyIDLength {
-			return revocation{}, fmt.Errorf("key id %q must have 1 to %d characters", id, maxKeyIDLength)
+			return keyRevocation{}, fmt.Errorf("key id %q must have 1 to %d characters", id, maxKeyIDLength)
 		}
 		k, known := find(key, id)
 		same := []string{id}
@@ -55,7 +55,7 @@ func revoke(key *v1alpha1.SigningKey, ids []string) (revocation, error) {
 
 // bounded drops ids that name no key of the SigningKey, the oldest first, until the list is as short as it must be. What
 // this command names stays.
-func (r revocation) bounded(key *v1alpha1.SigningKey) (revocation, error) {
+func (r keyRevocation) bounded(key *v1alpha1.SigningKey) (keyRevocation, error) {
 	r.ids = slices.DeleteFunc(r.ids, func(id string) bool {
 		if len(r.ids)-len(r.dropped) <= maxRevokedKeyIDs || slices.Contains(r.added, id) || slices.Contains(r.unknown, id) {
 			return false
@@ -67,7 +67,7 @@ func (r revocation) bounded(key *v1alpha1.SigningKey) (revocation, error) {
 		return true
 	})
 	if len(r.ids) > maxRevokedKeyIDs {
-		return revocation{}, fmt.Errorf(
+		return keyRevocation{}, fmt.Errorf(
 			"spec.revokedKeyIDs of SigningKey %q would have %d entries, and %d are allowed; none can be dropped, because each names a key that status.keys still has, or is named now",
 			key.Name, len(r.ids), maxRevokedKeyIDs)
 	}
@@ -76,7 +76,7 @@ func (r revocation) bounded(key *v1alpha1.SigningKey) (revocation, error) {
 
 // revokeAll returns what revoking every key does. Retired ones are named too: a copy of the Secret from before they
 // retired has their private halves. Where there is no room for all, the oldest of these are left out.
-func revokeAll(key *v1alpha1.SigningKey) (revocation, error) {
+func revokeAll(key *v1alpha1.SigningKey) (keyRevocation, error) {
 	var alive []v1alpha1.KeyStatus
 	for _, e := range entriesOf(key, nil) {
 		if e.State != v1alpha1.KeyRevoked {
@@ -96,7 +96,7 @@ func revokeAll(key *v1alpha1.SigningKey) (revocation, error) {
 		}
 		last := len(alive) - 1
 		if last < 0 || alive[last].State != v1alpha1.KeyRetired {
-			return revocation{}, err
+			return keyRevocation{}, err
 		}
 		alive, left = alive[:last], append(left, alive[last])
 	}

@@ -168,7 +168,7 @@ func (b *keysBench) revokesWithoutWaiting(t *testing.T) {
 
 // TestReplaced shows when a revocation is called done.
 func TestReplaced(t *testing.T) {
-	dead := revocation{dead: []v1alpha1.KeyStatus{{KeyID: "a", Thumbprint: "t-a"}}}
+	dead := keyRevocation{dead: []v1alpha1.KeyStatus{{KeyID: "a", Thumbprint: "t-a"}}}
 	status := func(states ...v1alpha1.KeyState) *v1alpha1.SigningKey {
 		key := &v1alpha1.SigningKey{}
 		for i, state := range states {
@@ -268,9 +268,9 @@ func TestRevocationOfMany(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			decide := func() (revocation, error) { return revoke(tc.key, tc.ids) }
+			decide := func() (keyRevocation, error) { return revoke(tc.key, tc.ids) }
 			if tc.ids == nil {
-				decide = func() (revocation, error) { return revokeAll(tc.key) }
+				decide = func() (keyRevocation, error) { return revokeAll(tc.key) }
 			}
 			r, err := decide()
 			got := want{IDs: r.ids, Dropped: r.dropped, Unknown: r.unknown}

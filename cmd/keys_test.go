@@ -47,6 +47,7 @@ func TestKeys(t *testing.T) {
 	t.Run("authority", b.testAuthority)
 	t.Run("activate", b.testActivate)
 	t.Run("revoke", b.testRevoke)
+	t.Run("tokens", b.testTokens)
 	t.Run("completion", b.testCompletion)
 	t.Run("plugin", b.testPlugin)
 }
@@ -148,8 +149,14 @@ type output struct {
 // keys runs `tokenwright keys ...`.
 func (b *keysBench) keys(t *testing.T, args ...string) output {
 	t.Helper()
+	return b.run(t, append([]string{"keys"}, args...)...)
+}
+
+// run runs `tokenwright ...`.
+func (b *keysBench) run(t *testing.T, args ...string) output {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	status := execute(t.Context(), append([]string{"keys"}, args...), &stdout, &stderr)
+	status := execute(t.Context(), args, &stdout, &stderr)
 	return output{status, stdout.String(), stderr.String()}
 }
 

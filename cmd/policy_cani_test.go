@@ -124,6 +124,14 @@ hint: ClusterAccessPolicy main-only rules[0] would allow push, but its expressio
 			"", with(byProvider), ask("pull", "repository", "public/app", "--as", "eve", "--as-provider", "users", "--as-uid", "7"),
 			output{0, "yes\npull: allowed by ClusterAccessPolicy everybody-pulls rules[0]\n", ""},
 		},
+		"the way that somebody is proved": {
+			"a Deny of all that external issuers vouch for", with(byMethod), ask("pull", "repository", "public/app", "--as", "gh:a/b", "--as-method", "jwt"),
+			output{1, "no\npull: denied by ClusterAccessPolicy tokens rules[0], although allowed by ClusterAccessPolicy everybody-pulls rules[0]\n", ""},
+		},
+		"another way that somebody is proved": {
+			"it is a password if nothing is said", with(byMethod), ask("pull", "repository", "public/app", "--as", "gh:a/b"),
+			output{0, "yes\npull: allowed by ClusterAccessPolicy everybody-pulls rules[0]\n", ""},
+		},
 		"a broken policy that may have been meant": {
 			"and not those that cannot have been", with(broken), ask("pull", "repository", "team-a/app", "--as", "bob"),
 			output{1, `no
@@ -204,6 +212,18 @@ spec:
   subjects: [{kind: Group, name: "system:authenticated"}]
   rules: [{type: repository, names: ["**"], actions: ["*"]}]
   when: {expression: "subject.provider == 'partners' && subject.uid == '7'"}
+`}
+
+// byMethod has a policy that speaks of how a caller is proved.
+var byMethod = map[string]string{"method.yaml": `
+apiVersion: tokenwright.dev/v1alpha1
+kind: ClusterAccessPolicy
+metadata: {name: tokens}
+spec:
+  effect: Deny
+  subjects: [{kind: Group, name: "system:authenticated"}]
+  rules: [{type: repository, names: ["**"], actions: ["*"]}]
+  when: {expression: "subject.method == 'jwt'"}
 `}
 
 // TestPolicyCanIMistakes shows that a question which cannot be asked has no answer, which is neither yes nor no.

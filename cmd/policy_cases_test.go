@@ -25,9 +25,10 @@ cases:
   alice from the office: {as: alice, from: 10.0.0.1, at: "2050-01-01T00:00:00Z", request: "repository:team-a/app", actions: ["*"], expect: [pull, push, delete]}
   nobody else: {as: eve, groups: [ops], extra: {x: ["1"]}, request: "repository:team-a/app", actions: ["*"], expect: []}
   not for another registry: {as: eve, groups: [devs], audience: closed.example.com, request: "repository:team-a/app", actions: [pull], expect: []}
+  a user of an issuer: {as: "gh:a/b", method: jwt, request: "repository:public/app", actions: [pull], expect: [pull]}
   not for partners: {as: eve, provider: partners, uid: "7", request: "repository:public/app", actions: [pull], expect: []}
 `, "provider.yaml": byProvider["provider.yaml"]}), []string{"test", "DIR/.tests.yaml"},
-			output{0, "DIR/.tests.yaml: 6 cases: 6 passed\n", ""},
+			output{0, "DIR/.tests.yaml: 7 cases: 7 passed\n", ""},
 		},
 		"some do not": {
 			"why, and what to look at", with(map[string]string{".tests.yaml": `

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/review"
 )
@@ -58,8 +59,8 @@ func swapped(actions, typ string) string {
 
 // callerFlags say who asks. They are not kubectl's: nobody is impersonated.
 type callerFlags struct {
-	as, uid, provider string
-	groups, extra     []string
+	as, uid, provider, method string
+	groups, extra             []string
 }
 
 func (f *callerFlags) register(cmd *cobra.Command) {
@@ -68,6 +69,7 @@ func (f *callerFlags) register(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.groups, "as-group", nil, "group of the caller; can be given several times. Groups that everybody is in need not be given")
 	flags.StringVar(&f.uid, "as-uid", "", "uid of the caller: subject.uid of expressions")
 	flags.StringVar(&f.provider, "as-provider", "", "IdentityProvider that vouches for the caller: subject.provider of expressions")
+	flags.StringVar(&f.method, "as-method", "", "how a user is proved, password or jwt: subject.method of expressions; password if empty")
 	flags.StringArrayVar(&f.extra, "as-extra", nil, "further fact about the caller, as key=value; can be given several times, also with one key")
 }
 
@@ -86,7 +88,9 @@ func (f *callerFlags) set(req *policy.Request) error {
 		}
 		extra[key] = append(extra[key], value)
 	}
-	who, err := review.Who{User: f.as, UID: f.uid, Provider: f.provider, Groups: f.groups, Extra: extra}.Caller()
+	who, err := review.Who{
+		User: f.as, UID: f.uid, Provider: f.provider, Method: caller.Method(f.method), Groups: f.groups, Extra: extra,
+	}.Caller()
 	if err != nil {
 		return fmt.Errorf("--as: %w", err)
 	}

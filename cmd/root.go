@@ -62,6 +62,9 @@ func newRootCommand() *cobra.Command {
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(newManagerCommand(), newServerCommand(), newKeysCommand(), newPolicyCommand(), newVersionCommand())
+	root.AddCommand(
+		newManagerCommand(), newServerCommand(), newKeysCommand(), newPolicyCommand(), newTokensCommand(),
+		newRevokeCommand(), newVersionCommand(),
+	)
 	return root
 }

@@ -48,6 +48,8 @@ func newServerCommand() *cobra.Command {
 	flags.StringVar(&f.TLSCertFile, "tls-cert-file", "", "certificate of --listen, in PEM, with its chain; read again when it changes; empty for plain HTTP")
 	flags.StringVar(&f.TLSKeyFile, "tls-key-file", "", "private key of the certificate, in PEM")
 	flags.StringVar(&f.PathPrefix, "path-prefix", "", "path before /token and /.well-known, which then work with and without it")
+	flags.StringSliceVar(&f.TrustedProxies, "trusted-proxies", nil,
+		"ranges of proxies, such as 10.1.0.0/16, whose X-Forwarded-For says where a request comes from; may be given several times")
 	flags.StringVar(&f.AuditFile, "audit-file", audit.Stdout, "file that a JSON line is appended to for every token; - for the standard output")
 	flags.BoolVar(&f.AuditExplain, "audit-explain", false, "name in the audit record the policies behind each grant; costs time for each rule that matches")
 	flags.DurationVar(&f.JWKSMaxAge, "jwks-max-age", 5*time.Minute,

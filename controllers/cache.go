@@ -16,7 +16,7 @@ import (
 // CacheOptions bounds what the manager holds in memory: policies of every namespace, system kinds of the system
 // namespace only, and of ConfigMaps, Secrets and Leases only those that are labelled. Nothing is read by accident: a kind
 // that no controller watches is an error. The certificate authorities' Secrets are not among it: they are read one by one.
-// Of policies, of which there may be very many, only what the status is made from is held.
+// Of policies and records, of which there may be very many, only what is looked at is held.
 func CacheOptions(namespace string) cache.Options {
 	system := map[string]cache.Config{namespace: {}}
 	return cache.Options{
@@ -26,7 +26,9 @@ func CacheOptions(namespace string) cache.Options {
 			&v1alpha1.AccessPolicy{}:        {Transform: trimPolicy},
 			&v1alpha1.ClusterAccessPolicy{}: {Transform: trimPolicy},
 			&v1alpha1.IdentityProvider{}:    {Namespaces: system},
+			&v1alpha1.IssuedToken{}:         {Namespaces: system, Transform: trimRecord},
 			&v1alpha1.SigningKey{}:          {Namespaces: system},
+			&v1alpha1.TokenRevocation{}:     {Namespaces: system, Transform: trimRecord},
 			&corev1.ConfigMap{}:             {Namespaces: system, Label: labelled(v1alpha1.LabelSigningKey)},
 			&coordinationv1.Lease{}:         {Namespaces: system, Label: labelled(v1alpha1.LabelServerLease)},
 			&corev1.Secret{}: {
@@ -46,6 +48,23 @@ func trimPolicy(in any) (any, error) {
 		trimMetadata(&p.ObjectMeta)
 	case *v1alpha1.ClusterAccessPolicy:
 		trimMetadata(&p.ObjectMeta)
+	}
+	return in, nil
+}
+
+// trimRecord drops what does not say when a record ends.
+func trimRecord(in any) (any, error) {
+	switch o := in.(type) {
+	case *v1alpha1.IssuedToken:
+		trimMetadata(&o.ObjectMeta)
+		o.Spec = v1alpha1.IssuedTokenSpec{
+			Type: o.Spec.Type, ID: o.Spec.ID, Subject: v1alpha1.RecordedSubject{Username: o.Spec.Subject.Username},
+			Audience: o.Spec.Audience, KeyThumbprint: o.Spec.KeyThumbprint, Expires: o.Spec.Expires,
+		}
+		o.Status = v1alpha1.IssuedTokenStatus{}
+	case *v1alpha1.TokenRevocation:
+		trimMetadata(&o.ObjectMeta)
+		o.Spec.Reason = ""
 	}
 	return in, nil
 }

@@ -15,9 +15,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	v1alpha1ac "github.com/tokenwright/tokenwright/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/openid"
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
 )
 
@@ -35,6 +37,7 @@ type identityProviderReconciler struct {
 	live      client.Reader
 	status    statusWriter
 	clock     clock.PassiveClock
+	issuers   *issuerProbe
 	namespace string
 }
 
@@ -45,7 +48,11 @@ func addIdentityProvider(mgr ctrl.Manager, o Options) error {
 		live:      mgr.GetAPIReader(),
 		status:    o.statusWriter(mgr.GetClient(), "identityprovider"),
 		clock:     o.Clock,
+		issuers:   newIssuerProbe(mgr.GetLogger().WithName("issuers"), o.issuerEvery),
 		namespace: o.Namespace,
+	}
+	if err := mgr.Add(r.issuers); err != nil {
+		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("identityprovider").
@@ -53,6 +60,7 @@ func addIdentityProvider(mgr ctrl.Manager, o Options) error {
 		// Providers take names from each other, so a change of one is looked at by all; there are few.
 		Watches(&v1alpha1.IdentityProvider{}, handler.EnqueueRequestsFromMapFunc(r.all), builder.WithPredicates(specChanged())).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.naming)).
+		WatchesRawSource(source.Channel(r.issuers.told, &handler.EnqueueRequestForObject{})).
 		WithOptions(controllerOptions(1)).
 		Complete(r)
 }
@@ -65,6 +73,7 @@ func (r *identityProviderReconciler) Reconcile(ctx context.Context, request ctrl
 	}
 	object := named(providers.Items, request.NamespacedName)
 	if object == nil {
+		r.issuers.forget(request.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	var secrets found
@@ -78,6 +87,10 @@ func (r *identityProviderReconciler) Reconcile(ctx context.Context, request ctrl
 	if taken, ok := provider.Conflicts(providers.Items)[object.Name]; ok {
 		problems = append([]provider.Problem{taken}, problems...)
 	}
+	problems, asking := r.issuerProblems(object, problems)
+	if asking {
+		return ctrl.Result{}, nil // to be continued when the issuer has answered, or has not
+	}
 	next := identityProviderStatus(metav1.NewTime(r.clock.Now()), object, problems)
 	result, err := r.status.apply(ctx, object.Status, next, v1alpha1ac.IdentityProvider(object.Name, object.Namespace).
 		WithResourceVersion(object.ResourceVersion).
@@ -89,6 +102,24 @@ func (r *identityProviderReconciler) Reconcile(ctx context.Context, request ctrl
 		result.RequeueAfter = recheck
 	}
 	return result, err
+}
+
+// issuerProblems adds what is wrong with a provider of type jwt beyond its compiling: expressions and certificates, and
+// then whether the issuer answers, which it is only asked if all else is well. asking says that this is not known yet.
+func (r *identityProviderReconciler) issuerProblems(object *v1alpha1.IdentityProvider, problems []provider.Problem) (all []provider.Problem, asking bool) {
+	if object.Spec.JWT != nil && len(problems) == 0 {
+		err := openid.Check(object.Spec.JWT)
+		if err == nil {
+			reached := r.issuers.state(object)
+			if reached.fault != "" {
+				problems = append(problems, provider.Problem{Reason: v1alpha1.ReasonIssuerUnreachable, Message: reached.fault, Fatal: true})
+			}
+			return problems, !reached.known
+		}
+		problems = append(problems, provider.Problem{Reason: v1alpha1.ReasonInvalidSpec, Message: err.Error(), Fatal: true})
+	}
+	r.issuers.forget(client.ObjectKeyFromObject(object))
+	return problems, false
 }
 
 // all asks for every provider to be looked at again.

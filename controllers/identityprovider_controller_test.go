@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/bcrypt"
 	"golang.org/x/time/rate"
@@ -200,6 +201,7 @@ func TestSecretWithoutLabelIsLookedForAgain(t *testing.T) {
 		// A cache that holds no Secret at all, as it is without the label.
 		reader: secretlessReader{plane.Client}, live: plane.Client,
 		status: o.statusWriter(plane.Client, "identityprovider"), clock: clock.RealClock{}, namespace: o.Namespace,
+		issuers: newIssuerProbe(logr.Discard(), 0),
 	}
 	look := func(want map[string]said) {
 		t.Helper()

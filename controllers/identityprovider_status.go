@@ -17,14 +17,18 @@ var errSecretNotCached = errors.New("the cache does not hold it yet")
 const (
 	typeHtpasswd   = "htpasswd"
 	typeKubernetes = "kubernetes"
+	typeJWT        = "jwt"
 )
 
 // identityProviderStatus says what the compiler found out about a provider.
 func identityProviderStatus(now metav1.Time, object *v1alpha1.IdentityProvider, problems []provider.Problem) v1alpha1.IdentityProviderStatus {
 	conditions := nextConditions(now, object.Generation, object.Status.Conditions, providerConditions(problems)...)
 	status := v1alpha1.IdentityProviderStatus{Conditions: conditions, ObservedGeneration: object.Generation, Type: typeKubernetes}
-	if object.Spec.Htpasswd != nil {
+	switch {
+	case object.Spec.Htpasswd != nil:
 		status.Type = typeHtpasswd
+	case object.Spec.JWT != nil:
+		status.Type = typeJWT
 	}
 	return status
 }
@@ -69,8 +73,9 @@ func providerConditions(problems []provider.Problem) []condition {
 	switch {
 	case !problems[0].Fatal:
 		return []condition{isTrue(v1alpha1.ConditionReady, reason, message)}
-	case reason == v1alpha1.ReasonSecretNotFound:
-		// The Secret may be on its way, in the same apply or from another operator: nobody has to be called yet.
+	case reason == v1alpha1.ReasonSecretNotFound || reason == v1alpha1.ReasonIssuerUnreachable:
+		// The Secret may be on its way, in the same apply or from another operator, and the issuer may come back: nobody has
+		// to be called yet.
 		return []condition{isFalse(v1alpha1.ConditionReady, reason, message)}
 	default:
 		return []condition{isFalse(v1alpha1.ConditionReady, reason, message), stalled(reason, message)}

@@ -53,6 +53,8 @@ type Options struct {
 	Clock clock.PassiveClock
 
 	statusLimit *rate.Limiter
+	// issuerEvery replaces how often external issuers are asked; for tests.
+	issuerEvery time.Duration
 }
 
 // validate refuses what would make the manager do harm. Servers read every Secret of the system namespace, so the
@@ -83,6 +85,7 @@ func AddToManager(mgr ctrl.Manager, o Options) error {
 		"claimconflict":       addClaimConflict,
 		"clusteraccesspolicy": addClusterAccessPolicy,
 		"identityprovider":    addIdentityProvider,
+		"records":             addRecordsCollector,
 		"serverkeys":          addServerKeys,
 		"serverlease":         addServerLease,
 		"signingkey":          addSigningKey,

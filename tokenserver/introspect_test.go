@@ -3,6 +3,7 @@ package tokenserver
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -264,5 +265,39 @@ func TestWhatIsNoFormIsRefused(t *testing.T) {
 			send(t, w.running).is(t, "another scheme", 401, problemOf("invalid_client", "the Authorization header must be of the scheme Basic or Bearer"))
 		ask{method: "POST", path: path, contentType: form, body: "token=x", authorization: []string{"Basic %%%"}}.
 			send(t, w.running).is(t, "not base64", 401, problemOf("invalid_client", "the Authorization header is malformed"))
+	}
+}
+
+// A server that has not seen a record yet reads it. If it cannot, it does not know, and says neither yes nor no.
+func TestARecordThatWasNotSeenIsRead(t *testing.T) {
+	w := startOAuth(t, nil)
+	refresh := w.refreshToken(t, api)
+	second := w.another(t)
+	question := url.Values{"token": {refresh}, "token_type_hint": {"refresh_token"}}
+	w.objects.Away(true)
+	second.form(t, "/introspect", "rs", "rs-secret", question).
+		is(t, "it may be good", 503, problemOf("temporarily_unavailable", "whether the token is active is not known at present"))
+	second.form(t, "/revoke", "alice", "secret", url.Values{"token": {refresh}}).
+		is(t, "it may be good", 503, problemOf("temporarily_unavailable", "the token could not be revoked at present"))
+	w.objects.Away(false)
+	if answer := second.introspect(t, refresh, "refresh_token"); answer["active"] != true {
+		t.Errorf("answer = %v", answer)
+	}
+}
+
+// Passwords are guessed at these endpoints as well as at the token endpoint, and the same bound holds.
+func TestPasswordsCannotBeGuessedByIntrospection(t *testing.T) {
+	for _, path := range []string{"/introspect", "/revoke"} {
+		w := startOAuth(t, nil)
+		var answer reply
+		for n := range 200 {
+			if answer = w.form(t, path, "rs", fmt.Sprint("guess-", n), url.Values{"token": {"x"}}); answer.status != http.StatusUnauthorized {
+				break
+			}
+		}
+		answer.is(t, "who guesses is made to wait", 429, problemOf("temporarily_unavailable", "too many logins from this address failed: try again later"))
+		if answer.header.Get("Retry-After") == "" {
+			t.Errorf("%s: Retry-After is missing", path)
+		}
 	}
 }

@@ -40,6 +40,9 @@ type Options struct {
 	TLSCertFile, TLSKeyFile string
 	// PathPrefix is put before every path; the paths without it work too.
 	PathPrefix string
+	// TrustedProxies are ranges of proxies whose X-Forwarded-For says where a request comes from, such as 10.0.0.0/8. None:
+	// it comes from where the connection does.
+	TrustedProxies []string
 	// AuditFile is appended to; "-" is the standard output.
 	AuditFile string
 	// AuditExplain puts the policies behind each grant into the audit record.
@@ -57,6 +60,9 @@ type Options struct {
 	// Version is for the metrics.
 	Version string
 	Log     logr.Logger
+
+	// proxies are TrustedProxies, read by Validate.
+	proxies httpx.Proxies
 }
 
 const (
@@ -92,6 +98,11 @@ func (o *Options) Validate() error {
 	if len(o.Manifests) == 0 {
 		problems = append(problems, o.checkPodName())
 	}
+	proxies, err := httpx.ParseProxies(o.TrustedProxies)
+	if err != nil {
+		problems = append(problems, fmt.Errorf("trusted proxies: %w", err))
+	}
+	o.proxies = proxies
 	if escaped := (&url.URL{Path: o.PathPrefix}).EscapedPath(); escaped != o.PathPrefix {
 		problems = append(problems, fmt.Errorf("the path prefix %q has characters that a path cannot have", o.PathPrefix))
 	}

@@ -120,7 +120,7 @@ func TestOneCallerCannotStoreAnyNumberOfRevocations(t *testing.T) {
 			break
 		}
 	}
-	limited.is(t, "no caller stores any number of objects", 429, problemOf("slow_down", "the caller revokes too many tokens"))
+	limited.is(t, "no caller stores any number of objects", 429, problemOf("temporarily_unavailable", "the caller revokes too many tokens"))
 	if limited.header.Get("Retry-After") == "" {
 		t.Error("Retry-After is missing")
 	}

@@ -88,13 +88,18 @@ func runOffline(ctx context.Context, options Options) (err error) {
 	if err != nil {
 		return err
 	}
+	authenticator := identity.New(identity.Options{Log: options.Log.WithName("identity")})
 	return Serve(ctx, options, Parts{
-		Snapshots: holder, Observer: observer,
+		Snapshots: holder, Observer: observer, Authenticator: authenticator,
 		Records: record.New(record.Options{
 			Namespace: options.Namespace, Index: index, Random: rand.Reader, Now: time.Now, Log: options.Log.WithName("record"),
 		}),
-		Authenticator: identity.New(identity.Options{Log: options.Log.WithName("identity")}),
-		Background:    source.Run, Collector: source,
-		Condition: func() error { return source.Condition().Err() },
+		Background: func(ctx context.Context) error {
+			both, ctx := errgroup.WithContext(ctx)
+			both.Go(func() error { return source.Run(ctx) })
+			both.Go(func() error { return authenticator.KeepKeys(ctx, holder) })
+			return both.Wait()
+		},
+		Collector: source, Condition: func() error { return source.Condition().Err() },
 	})
 }

@@ -130,6 +130,18 @@ func (s *server) run(ctx context.Context) error {
 	return failure
 }
 
+// heardWithin is how old the view may be for a refresh token. API servers send something about each kind about once a minute.
+const heardWithin = 3 * time.Minute
+
+// current says whether the server would have heard of a revocation.
+func (s *server) current() bool {
+	if s.parts.Observer.Stats().Away {
+		return false
+	}
+	age, confirmed := s.parts.Fence.Age(time.Now())
+	return s.parts.Fence == nil || confirmed && age < heardWithin
+}
+
 // handler has the form of httpx.Endpoint's Handle.
 type handler = func(http.ResponseWriter, *http.Request, *httpx.Exchange) error
 
@@ -168,7 +180,7 @@ func (s *server) endpoint(
 ) *httpx.Endpoint {
 	return &httpx.Endpoint{
 		Name: name, Methods: methods, Handle: handle, WriteError: writeError,
-		Recorder: s.metrics, Log: s.options.Log, Now: time.Now,
+		Proxies: s.options.proxies, Recorder: s.metrics, Log: s.options.Log, Now: time.Now,
 	}
 }
 

@@ -43,6 +43,16 @@ func TestEveryKindHasItsFace(t *testing.T) {
 			kind:   identityProvider,
 			want:   face{Scope: "Namespaced", ShortNames: []string{"idp"}, Columns: []string{"Type", "Ready", "Reason", "Age"}},
 		},
+		"the record of a token": {
+			reason: "whose it is, and whether it is in use",
+			kind:   issuedToken,
+			want:   face{Scope: "Namespaced", ShortNames: []string{"itok"}, Columns: []string{"Subject", "Type", "Expires", "Last used", "Age"}},
+		},
+		"a revocation": {
+			reason: "what is revoked, and until when that is remembered",
+			kind:   tokenRevocation,
+			want:   face{Scope: "Namespaced", ShortNames: []string{"trev"}, Columns: []string{"Token", "Subject", "Issued before", "Expires", "Age"}},
+		},
 	}
 	if len(cases) != len(kinds) {
 		t.Errorf("%d kinds have a case, there are %d", len(cases), len(kinds))

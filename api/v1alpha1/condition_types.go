@@ -113,6 +113,8 @@ const (
 	ReasonInvalidEntry = "InvalidEntry"
 	// ReasonPrefixTaken says that an older provider has the same prefix, or one that makes names ambiguous.
 	ReasonPrefixTaken = "PrefixTaken"
+	// ReasonIssuerUnreachable says that the issuer's description or its keys cannot be had at present; it is tried again.
+	ReasonIssuerUnreachable = "IssuerUnreachable"
 )
 
 // Labels and annotations.

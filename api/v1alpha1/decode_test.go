@@ -2,6 +2,7 @@ package v1alpha1_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,6 +18,8 @@ import (
 
 // TestDefaults shows what the API server makes of the smallest object of each kind, as a typed client reads it.
 func TestDefaults(t *testing.T) {
+	defaultsName, _ := tokenNamed("defaults", nil)
+	defaultsID := strings.TrimPrefix(defaultsName, "token-") + randomPart
 	subjects := []v1alpha1.Subject{{Kind: v1alpha1.SubjectUser, Name: "alice"}}
 	rules := []v1alpha1.Rule{{
 		Type: "repository", Names: []v1alpha1.ResourceName{"team-a/**"}, Actions: []v1alpha1.Action{"pull"},
@@ -78,6 +81,20 @@ func TestDefaults(t *testing.T) {
 				Status: v1alpha1.IdentityProviderStatus{ObservedGeneration: -1},
 			},
 		},
+		"IssuedToken": {
+			reason: "all of it is said by who writes it",
+			kind:   issuedToken, spec: merged(issuedToken.spec, m{"id": defaultsID}), into: &v1alpha1.IssuedToken{},
+			want: &v1alpha1.IssuedToken{Spec: v1alpha1.IssuedTokenSpec{
+				Type: v1alpha1.RefreshToken, ID: defaultsID, Subject: v1alpha1.RecordedSubject{Username: "alice"},
+				Provider: v1alpha1.RecordedProvider{Name: "users", UID: "1"}, AuthTime: "2026-01-01T00:00:00Z",
+				Audience: "registry.example.com", SecretHash: strings.Repeat("s", 43), Expires: "2027-01-01T00:00:00Z",
+			}},
+		},
+		"TokenRevocation": {
+			reason: "as above",
+			kind:   tokenRevocation, spec: tokenRevocation.spec, into: &v1alpha1.TokenRevocation{},
+			want: &v1alpha1.TokenRevocation{Spec: v1alpha1.TokenRevocationSpec{Token: &v1alpha1.RevokedToken{ID: "abc"}}},
+		},
 		"IdentityProvider with kubernetes": {
 			reason: "the API server is asked if it answers",
 			kind:   identityProvider, spec: m{"kubernetes": m{"audiences": l{"tokenwright"}}}, into: &v1alpha1.IdentityProvider{},
@@ -96,8 +113,9 @@ func TestDefaults(t *testing.T) {
 			if a := send(t, http.MethodPost, c.kind.path(), sent); !a.accepted() {
 				t.Fatalf("create: %s", a.refusal.Message)
 			}
-			defer send(t, http.MethodDelete, c.kind.path("defaults"), nil)
-			key := client.ObjectKey{Name: "defaults"}
+			path := c.kind.path("defaults")
+			defer send(t, http.MethodDelete, path, nil)
+			key := client.ObjectKey{Name: path[strings.LastIndex(path, "/")+1:]}
 			if c.kind.namespaced {
 				key.Namespace = "default"
 			}

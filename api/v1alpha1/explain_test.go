@@ -45,6 +45,8 @@ func TestExplain(t *testing.T) {
 		"a claim":               {"a value of any type has a description too", "capol.spec.claims", "value is any JSON value"},
 		"a key's rotation":      {"within an object that has a default", "skey.spec.rotation", "publishAhead is how long a key is public"},
 		"a provider's status":   {"what the manager writes", "idp.status", "observedGeneration is the generation"},
+		"a record's owner":      {"who got the token", "itok.spec.subject", "username is the user's name, with the provider's prefix"},
+		"a revoked subject":     {"what a person writes", "trev.spec.subject", "issuedBefore is the time until which tokens are revoked"},
 		"a cluster-wide policy": {"the kind itself", "clusteraccesspolicy", "grants or denies anywhere"},
 	}
 	for name, c := range cases {

@@ -69,7 +69,7 @@ type KubernetesProvider struct {
 }
 
 // IdentityProviderSpec says how callers prove who they are: exactly one way.
-// +kubebuilder:validation:ExactlyOneOf=htpasswd;kubernetes
+// +kubebuilder:validation:ExactlyOneOf=htpasswd;kubernetes;jwt
 type IdentityProviderSpec struct {
 	// htpasswd knows users by name and password.
 	// +optional
@@ -78,6 +78,10 @@ type IdentityProviderSpec struct {
 	// kubernetes knows the ServiceAccounts of this cluster by their tokens.
 	// +optional
 	Kubernetes *KubernetesProvider `json:"kubernetes,omitempty"`
+
+	// jwt knows callers by the tokens of one OpenID Connect issuer.
+	// +optional
+	JWT *JWTProvider `json:"jwt,omitempty"`
 }
 
 // IdentityProviderStatus is what the manager found out about a provider.
@@ -95,7 +99,7 @@ type IdentityProviderStatus struct {
 	// +kubebuilder:default=-1
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
 
-	// type is htpasswd or kubernetes.
+	// type is htpasswd, kubernetes or jwt.
 	// +optional
 	// +kubebuilder:validation:MaxLength=32
 	Type string `json:"type,omitempty"`

@@ -13,9 +13,9 @@ func identityProviderCases() map[string]ruleCase {
 		return m{"htpasswd": nil, "kubernetes": merged(m{"audiences": l{"tokenwright"}}, changes)}
 	}
 	cases := map[string]ruleCase{
-		"a provider without a spec is refused":           {bare: m{}, want: "exactly one of the fields in [htpasswd kubernetes] must be set"},
-		"a provider of two sorts is refused":             {spec: m{"kubernetes": m{"audiences": l{"tokenwright"}}}, want: "exactly one of the fields in [htpasswd kubernetes] must be set"},
-		"a provider of an unknown sort is refused":       {bare: m{"ldap": m{}}, want: "exactly one of the fields in [htpasswd kubernetes] must be set"},
+		"a provider without a spec is refused":           {bare: m{}, want: "exactly one of the fields in [htpasswd kubernetes jwt] must be set"},
+		"a provider of two sorts is refused":             {spec: m{"kubernetes": m{"audiences": l{"tokenwright"}}}, want: "exactly one of the fields in [htpasswd kubernetes jwt] must be set"},
+		"a provider of an unknown sort is refused":       {bare: m{"ldap": m{}}, want: "exactly one of the fields in [htpasswd kubernetes jwt] must be set"},
 		"htpasswd without a Secret is refused":           {bare: htpasswd(m{}), want: "spec.htpasswd.secretRef: Required value"},
 		"htpasswd with an unnamed Secret is refused":     {bare: secret(m{}), want: "spec.htpasswd.secretRef.name: Required value"},
 		"a Secret with an empty name is refused":         {spec: secret(m{"name": ""}), want: "spec.htpasswd.secretRef.name in body should be at least 1 chars long"},

@@ -90,8 +90,9 @@ type IssuedTokenSpec struct {
 	// id is the token's id (jti, RFC 7519): the name of this object without "token-", and 128 random bits. A
 	// TokenRevocation names it.
 	// +required
+	// +kubebuilder:validation:MinLength=30
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:Pattern=`^[0-9]{1,5}-[0-9]{1,6}-[a-z2-7]{26}$`
+	// +kubebuilder:validation:Pattern=`^(0|[1-9][0-9]{0,4})-(0|[1-9][0-9]{0,5})-[a-z2-7]{26}$`
 	ID string `json:"id,omitempty"`
 
 	// subject is who got the token.
@@ -104,6 +105,7 @@ type IssuedTokenSpec struct {
 
 	// credential is a keyed digest of the password entry that the subject was proved by: a changed password ends the token.
 	// +optional
+	// +kubebuilder:validation:MinLength=43
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
 	Credential string `json:"credential,omitempty"`
@@ -124,12 +126,14 @@ type IssuedTokenSpec struct {
 
 	// secretHash is SHA-256 of the refresh token's 256 random bits, in base64url.
 	// +optional
+	// +kubebuilder:validation:MinLength=43
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
 	SecretHash string `json:"secretHash,omitempty"`
 
 	// keyThumbprint is that of the key that signed the access token (RFC 7638). It stays published as long as this object.
 	// +optional
+	// +kubebuilder:validation:MinLength=43
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_-]{43}$`
 	KeyThumbprint string `json:"keyThumbprint,omitempty"`
@@ -160,7 +164,7 @@ type IssuedTokenStatus struct {
 // +kubebuilder:printcolumn:name="ID",type=string,JSONPath=`.spec.id`,priority=1
 // +kubebuilder:printcolumn:name="Audience",type=string,JSONPath=`.spec.audience`,priority=1
 // +kubebuilder:printcolumn:name="Client",type=string,JSONPath=`.spec.clientID`,priority=1
-// +kubebuilder:validation:XValidation:rule="self.metadata.name.startsWith('token-') && self.spec.id.startsWith(self.metadata.name.substring(6) + '-')",message="metadata.name must be \"token-\" and the beginning of spec.id, without its random part"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'token-' + self.spec.id.substring(0, self.spec.id.lastIndexOf('-'))",message="metadata.name must be \"token-\" and the beginning of spec.id, without its random part"
 type IssuedToken struct {
 	metav1.TypeMeta `json:",inline"`
 

@@ -19,7 +19,11 @@ import (
 func TestSchemaValidDecodes(t *testing.T) {
 	for _, k := range kinds {
 		schema := schemaOf(t, k)
-		for _, part := range []string{"spec", "status"} {
+		parts := []string{"spec", "status"}
+		if k.statusless {
+			parts = parts[:1]
+		}
+		for _, part := range parts {
 			t.Run(k.name+" "+part, func(t *testing.T) {
 				holder := strings.ToLower("holder-" + part)
 				if a := send(t, http.MethodPost, k.path(), k.object(holder, k.spec, nil)); !a.accepted() {
@@ -119,6 +123,17 @@ func (mk maker) generateObject(path string, s apiextensionsv1.JSONSchemaProps) a
 
 // repair makes it likely that the rules hold that concern several fields, which a schema does not say in its structure.
 func repair(out m) {
+	if kind, ok := out["type"].(json.RawMessage); ok {
+		if delete(out, "keyThumbprint"); string(kind) == `"AccessToken"` {
+			delete(out, "secretHash")
+			out["keyThumbprint"] = issuedToken.spec["secretHash"]
+		} else {
+			out["secretHash"] = issuedToken.spec["secretHash"]
+		}
+	}
+	if _, given := out["token"]; given {
+		delete(out, "subject")
+	}
 	if _, given := out["htpasswd"]; given {
 		delete(out, "kubernetes")
 	}

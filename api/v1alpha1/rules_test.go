@@ -22,6 +22,8 @@ type ruleCase struct {
 	specless bool
 	// status, if given, is written to the status of a valid object.
 	status m
+	// change, if given, is laid over the spec of an object that is stored.
+	change m
 	// name of the object; "probe" if empty.
 	name string
 	want string
@@ -36,7 +38,9 @@ func TestRules(t *testing.T) {
 		"AccessPolicy":        {accessPolicy, []map[string]ruleCase{policyCases(), accessPolicyCases(), objectCases()}},
 		"ClusterAccessPolicy": {clusterAccessPolicy, []map[string]ruleCase{policyCases(), clusterAccessPolicyCases(), objectCases()}},
 		"SigningKey":          {signingKey, []map[string]ruleCase{signingKeyCases(), signingKeyStatusCases(), objectCases()}},
-		"IdentityProvider":    {identityProvider, []map[string]ruleCase{identityProviderCases(), objectCases()}},
+		"IdentityProvider":    {identityProvider, []map[string]ruleCase{identityProviderCases(), jwtProviderCases(), objectCases()}},
+		"IssuedToken":         {issuedToken, []map[string]ruleCase{issuedTokenCases(), recordedSubjectCases()}},
+		"TokenRevocation":     {tokenRevocation, []map[string]ruleCase{tokenRevocationCases()}},
 	}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		table := tables[name]
@@ -62,10 +66,13 @@ func TestRules(t *testing.T) {
 func check(t *testing.T, k kind, c ruleCase, refusals map[string][]string) {
 	t.Helper()
 	var a answer
-	if c.status != nil {
+	switch {
+	case c.change != nil:
+		a = send(t, http.MethodPatch, k.path("holder")+dryRun, k.object("holder", c.change, nil))
+	case c.status != nil:
 		body := k.object("holder", nil, c.status)
 		a = send(t, http.MethodPatch, k.path("holder", "status")+dryRun, body)
-	} else {
+	default:
 		var spec any = merged(k.spec, c.spec)
 		switch {
 		case c.specless:

@@ -82,6 +82,10 @@ type kind struct {
 	name, plural string
 	namespaced   bool
 	spec         m
+	// statusless kinds have no status.
+	statusless bool
+	// named, if given, makes a name and a spec that go together.
+	named func(name string, spec any) (string, any)
 }
 
 var (
@@ -96,11 +100,22 @@ var (
 	identityProvider = kind{name: "IdentityProvider", plural: "identityproviders", namespaced: true, spec: m{
 		"htpasswd": m{"secretRef": m{"name": "users"}},
 	}}
-	kinds = []kind{accessPolicy, clusterAccessPolicy, signingKey, identityProvider}
+	issuedToken = kind{name: "IssuedToken", plural: "issuedtokens", namespaced: true, named: tokenNamed, spec: m{
+		"type": "RefreshToken", "id": anyTokenID, "subject": m{"username": "alice"}, "provider": m{"name": "users", "uid": "1"},
+		"authTime": "2026-01-01T00:00:00Z", "audience": "registry.example.com", "secretHash": strings.Repeat("s", 43),
+		"expires": "2027-01-01T00:00:00Z",
+	}}
+	tokenRevocation = kind{name: "TokenRevocation", plural: "tokenrevocations", namespaced: true, statusless: true, spec: m{
+		"token": m{"id": "abc"},
+	}}
+	kinds = []kind{accessPolicy, clusterAccessPolicy, signingKey, identityProvider, issuedToken, tokenRevocation}
 )
 
 // object returns an object of the kind as JSON, the way that kubectl sends it.
 func (k kind) object(name string, spec, status any) []byte {
+	if k.named != nil {
+		name, spec = k.named(name, spec)
+	}
 	metadata := m{"name": name}
 	if k.namespaced {
 		metadata["namespace"] = "default"
@@ -120,6 +135,10 @@ func (k kind) object(name string, spec, status any) []byte {
 }
 
 func (k kind) path(parts ...string) string {
+	if k.named != nil && len(parts) > 0 {
+		name, _ := k.named(parts[0], nil)
+		parts = append([]string{name}, parts[1:]...)
+	}
 	path := "/apis/tokenwright.dev/v1alpha1/"
 	if k.namespaced {
 		path += "namespaces/default/"

@@ -22,6 +22,8 @@ const (
 	auditFails  = `tokenwright_server_audit_failures_total` + one
 	tooDear     = `tokenwright_server_policy_expression_failures_total{` + here + `,pod="tokenwright-server-1",reason="cost_limit"}`
 	pastBudget  = `tokenwright_server_policy_expression_failures_total{` + here + `,pod="tokenwright-server-2",reason="budget"}`
+	limited     = `tokenwright_server_authentications_total{` + here + `,pod="tokenwright-server-1",method="unknown",result="limited"}`
+	refused     = `tokenwright_server_authentications_total{` + here + `,pod="tokenwright-server-1",method="unknown",result="refused"}`
 	failing     = `tokenwright_server_policy_expression_failures_total{` + here + `,pod="tokenwright-server-1",reason="error"}`
 	answers     = `tokenwright_server_requests_total{` + here + `,pod="tokenwright-server-1",endpoint="token",grant="basic",code="200"}`
 	refusals    = `tokenwright_server_requests_total{` + here + `,pod="tokenwright-server-1",endpoint="token",grant="none",code="401"}`
@@ -45,6 +47,9 @@ func alertCases() map[string]alertCase {
 		cases[name] = tc
 	}
 	for name, tc := range requestAlertCases() {
+		cases[name] = tc
+	}
+	for name, tc := range loginAlertCases() {
 		cases[name] = tc
 	}
 	for name, tc := range expressionAlertCases() {
@@ -205,6 +210,25 @@ func requestAlertCases() map[string]alertCase {
 		},
 		"an audit record was not written an hour ago": {
 			reason: "it goes again", alert: audit, at: "70m", series: map[string]string{auditFails: "0x9 1x80"},
+		},
+	}
+}
+
+func loginAlertCases() map[string]alertCase {
+	const guessing = "TokenwrightLoginsLimited"
+	return map[string]alertCase{
+		"somebody guesses passwords": {
+			reason: "it goes on all the time", alert: guessing, at: "40m", series: map[string]string{limited: "0+30x60", refused: "0+2x60"},
+			want: []fired{{labels: map[string]string{}, summary: "Servers in tokenwright-system turn 500m logins away each second"}},
+		},
+		"a person tries again and again": {
+			reason: "nobody has to know", alert: guessing, at: "40m", series: map[string]string{limited: "0+3x60"},
+		},
+		"somebody guessed for some minutes": {
+			reason: "it is over", alert: guessing, at: "40m", series: map[string]string{limited: "0+600x9 5400x60"},
+		},
+		"many passwords are wrong": {
+			reason: "as long as they may be, each was looked at", alert: guessing, at: "40m", series: map[string]string{limited: "0x60", refused: "0+60x60"},
 		},
 	}
 }

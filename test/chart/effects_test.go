@@ -37,7 +37,8 @@ func TestWhatValuesChangeOfTheNetwork(t *testing.T) {
 					{"ports": [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 6443}]},
 					{"ports": [{"protocol": "TCP", "port": 443}]}]]`},
 				{"NetworkPolicy", manager, "{.spec.egress}", `[[` + dnsEgress + `,
-					{"ports": [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 6443}]}]]`},
+					{"ports": [{"protocol": "TCP", "port": 443}, {"protocol": "TCP", "port": 6443}]},
+					{"ports": [{"protocol": "TCP", "port": 443}]}]]`},
 			},
 		},
 		"ranges of the API server bound both": {
@@ -50,13 +51,14 @@ func TestWhatValuesChangeOfTheNetwork(t *testing.T) {
 					"to": [{"ipBlock": {"cidr": "10.96.0.1/32"}}, {"ipBlock": {"cidr": "10.0.0.0/28"}}]}]`},
 			},
 		},
-		"ranges of issuers bound the server, and the manager reaches none": {
-			reason: "only the server reads keys of others",
+		"ranges of issuers bound both": {
+			reason: "the server reads their keys, and the manager says in a status whether they can be had",
 			args:   []string{`--set-json=networkPolicy.issuers={"cidrs": ["203.0.113.0/24"], "ports": [8443]}`},
 			want: []effect{
 				{"NetworkPolicy", server, "{.spec.egress[2:]}", `[{"ports": [{"protocol": "TCP", "port": 8443}],
 					"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}]`},
-				{"NetworkPolicy", manager, "{.spec.egress[2:]}", `[]`},
+				{"NetworkPolicy", manager, "{.spec.egress[2:]}", `[{"ports": [{"protocol": "TCP", "port": 8443}],
+					"to": [{"ipBlock": {"cidr": "203.0.113.0/24"}}]}]`},
 			},
 		},
 		"everybody reaches the server by default": {

@@ -35,6 +35,7 @@ var others = map[string]string{
 	".server.issuer":                              `"https://other.example.com"`,
 	".tls.mode":                                   `"None"`,
 	".server.pathPrefix":                          `"/other"`,
+	".server.trustedProxies":                      `["192.0.2.0/24"]`,
 	".server.extraArgs":                           `["--other"]`,
 	".server.podDisruptionBudget.maxUnavailable":  `"50%"`,
 	".server.resources":                           `{"requests": {"cpu": "7"}}`,

@@ -20,7 +20,7 @@ func TestValuesBecomeFlags(t *testing.T) {
 			reason:     "passwords must not be sent in the clear",
 			deployment: server,
 			want:       []string{"--tls-cert-file=/etc/tokenwright/tls/tls.crt", "--tls-key-file=/etc/tokenwright/tls/tls.key"},
-			not:        []string{"--path-prefix"},
+			not:        []string{"--path-prefix", "--trusted-proxies"},
 		},
 		"TLS from cert-manager": {
 			reason:     "the files have the same names, whoever writes them",
@@ -39,6 +39,12 @@ func TestValuesBecomeFlags(t *testing.T) {
 			args:       []string{"--set=server.pathPrefix=/auth"},
 			deployment: server,
 			want:       []string{"--path-prefix=/auth"},
+		},
+		"trusted proxies": {
+			reason:     "behind an ingress all addresses would be the ingress's",
+			args:       []string{"--set=server.trustedProxies={10.1.0.0/16,fd00::/8}"},
+			deployment: server,
+			want:       []string{"--trusted-proxies=10.1.0.0/16,fd00::/8"},
 		},
 		"timing that a server goes by": {
 			reason:     "verifiers cache as long as the manager counts on",

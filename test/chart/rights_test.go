@@ -11,6 +11,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/tokenwright/tokenwright/test/controlplane"
 )
@@ -89,6 +90,22 @@ func TestRightsOfTheServer(t *testing.T) {
 			reason: "a server that can grant itself is an authority of its own", namespace: SystemNamespace, group: ourGroup,
 			resources: []string{"accesspolicies", "clusteraccesspolicies", "signingkeys", "identityproviders", "signingkeys/status"}, verbs: writes,
 		},
+		"Records tokens and revokes them": {
+			reason: "what lives long is recorded, and can be taken back", namespace: SystemNamespace, group: ourGroup,
+			resources: []string{"issuedtokens", "tokenrevocations"}, verbs: []string{"create", "get", "list", "watch"}, allowed: true,
+		},
+		"Says when a token was used": {
+			reason: "users see which of their tokens are in use", namespace: SystemNamespace, group: ourGroup,
+			resources: []string{"issuedtokens/status"}, verbs: []string{"patch"}, allowed: true,
+		},
+		"Lifts no revocation": {
+			reason: "whoever breaks into a server must not bring back what was taken", namespace: SystemNamespace, group: ourGroup,
+			resources: []string{"issuedtokens", "tokenrevocations"}, verbs: []string{"update", "patch", "delete", "deletecollection"},
+		},
+		"Records nothing elsewhere": {
+			reason: "records are read in the system namespace only", namespace: "team-a", group: ourGroup,
+			resources: []string{"issuedtokens", "tokenrevocations"}, verbs: all,
+		},
 		"Keeps a Lease": {
 			reason: "by it the manager knows which keys it serves; whose it may be, the admission policy says", namespace: SystemNamespace,
 			group: "coordination.k8s.io", resources: []string{"leases"}, verbs: []string{"create", "get", "update"}, allowed: true,
@@ -132,6 +149,14 @@ func TestRightsOfTheManager(t *testing.T) {
 		},
 		"Sees no other namespace": {
 			reason: "it has no business there", namespace: "team-a", name: "team-a", resources: []string{"namespaces"}, verbs: all,
+		},
+		"Collects records": {
+			reason: "they are deleted when they do not matter any more", namespace: SystemNamespace, group: ourGroup,
+			resources: []string{"issuedtokens", "tokenrevocations"}, verbs: []string{"list", "watch", "delete"}, allowed: true,
+		},
+		"Makes no records": {
+			reason: "whoever makes them can be anybody", namespace: SystemNamespace, group: ourGroup,
+			resources: []string{"issuedtokens", "tokenrevocations", "issuedtokens/status"}, verbs: []string{"create", "update", "patch", "deletecollection"},
 		},
 		"Takes the lead": {
 			reason: "one of two managers works", namespace: SystemNamespace, group: "coordination.k8s.io", resources: []string{"leases"},
@@ -193,7 +218,7 @@ func TestRightsOfPeople(t *testing.T) {
 			}
 		}
 	}
-	systemKinds := []string{"signingkeys", "identityproviders", "clusteraccesspolicies"}
+	systemKinds := []string{"signingkeys", "identityproviders", "clusteraccesspolicies", "issuedtokens", "tokenrevocations"}
 	t.Run("viewer", func(t *testing.T) {
 		check(t, "viewer", nil, map[string]rights{
 			"Reads policies":           {reason: "tenants see theirs", namespace: "team-a", group: ourGroup, resources: []string{"accesspolicies"}, verbs: reads, allowed: true},
@@ -214,7 +239,10 @@ func TestRightsOfPeople(t *testing.T) {
 	t.Run("platform admin", func(t *testing.T) {
 		check(t, "platform", nil, map[string]rights{
 			"Writes keys and providers": {reason: "they are the platform team's", namespace: SystemNamespace, group: ourGroup, resources: []string{"signingkeys", "identityproviders"}, verbs: all, allowed: true},
-			"Does not write a status":   {reason: "only the manager does", namespace: SystemNamespace, group: ourGroup, resources: []string{"signingkeys/status"}, verbs: writes},
+			"Revokes tokens":            {reason: "and lifts a revocation that was a mistake", namespace: SystemNamespace, group: ourGroup, resources: []string{"tokenrevocations"}, verbs: all, allowed: true},
+			"Sees and ends records":     {reason: "they hold no token", namespace: SystemNamespace, group: ourGroup, resources: []string{"issuedtokens"}, verbs: slices.Concat(reads, []string{"delete", "deletecollection"}), allowed: true},
+			"Makes no record":           {reason: "whoever makes them can be anybody", namespace: SystemNamespace, group: ourGroup, resources: []string{"issuedtokens"}, verbs: []string{"create", "update", "patch"}},
+			"Does not write a status":   {reason: "only the manager does", namespace: SystemNamespace, group: ourGroup, resources: []string{"signingkeys/status", "issuedtokens/status"}, verbs: writes},
 			"Reads no key":              {reason: "keys are in Secrets, which nothing of ours gives", namespace: SystemNamespace, resources: []string{"secrets"}, verbs: all},
 		})
 	})
@@ -237,6 +265,29 @@ func TestAggregatedRolesAreThoseOfTenantsOnly(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string(nil), aggregated("--set=roles.aggregate=false")); diff != "" {
 		t.Errorf("if told so (-want +got):\n%s", diff)
+	}
+}
+
+// TestNobodyIsGivenTheRightToMakeRecords: whoever may create an IssuedToken can be anybody. Only the servers may, by the
+// Role of their own ServiceAccount.
+func TestNobodyIsGivenTheRightToMakeRecords(t *testing.T) {
+	for _, o := range render(t, issuer) {
+		if o.GetKind() != "Role" && o.GetKind() != "ClusterRole" {
+			continue
+		}
+		var role rbacv1.ClusterRole
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, &role); err != nil {
+			t.Fatal(err)
+		}
+		makes := slices.ContainsFunc(role.Rules, func(r rbacv1.PolicyRule) bool {
+			any := func(list []string, of ...string) bool {
+				return slices.ContainsFunc(list, func(s string) bool { return slices.Contains(of, s) })
+			}
+			return any(r.APIGroups, ourGroup, "*") && any(r.Resources, "issuedtokens", "*") && any(r.Verbs, "create", "*")
+		})
+		if server := o.GetKind() == "Role" && o.GetName() == "tokenwright-server" && o.GetNamespace() == SystemNamespace; makes != server {
+			t.Errorf("%s %s/%s may make IssuedTokens: %t", o.GetKind(), o.GetNamespace(), o.GetName(), makes)
+		}
 	}
 }
 

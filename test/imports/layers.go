@@ -23,7 +23,7 @@ type layer struct {
 
 // everything may be imported by commands and tests.
 var everything = []string{
-	"api", "crds", "manifest", "applyconfiguration", "pure", "audit and metrics", "httpx", "snapshot", "review", "below a grant", "offline", "grant",
+	"api", "crds", "manifest", "applyconfiguration", "pure", "openid", "audit and metrics", "httpx", "snapshot", "review", "below a grant", "offline", "grant",
 	"endpoints", "server", "controllers",
 }
 
@@ -48,18 +48,23 @@ var layers = []layer{
 		},
 	},
 	{name: "audit and metrics", packages: []string{"tokenserver/audit", "tokenserver/metrics"}, mayImport: []string{"api", "pure"}},
+	// External issuers: an API server's own validation and authenticator, and HTTP. The manager looks whether they answer.
+	{
+		name: "openid", packages: []string{"tokenserver/openid"}, mayImport: []string{"api"},
+		foreign: []string{"github.com/go-jose/go-jose/v4", "k8s.io/apimachinery", "k8s.io/apiserver"},
+	},
 	{name: "httpx", packages: []string{"tokenserver/httpx"}},
 	{name: "snapshot", packages: []string{"tokenserver/snapshot"}, mayImport: []string{"api", "pure"}},
 	{name: "review", packages: []string{"tokenserver/review"}, mayImport: []string{"api", "pure", "snapshot", "manifest"}, foreign: []string{"k8s.io/apimachinery", "sigs.k8s.io/json"}},
 	{
 		name:      "below a grant",
 		packages:  []string{"tokenserver/observe", "tokenserver/identity", "tokenserver/issue", "tokenserver/lease", "tokenserver/record"},
-		mayImport: []string{"api", "pure", "audit and metrics", "snapshot"},
+		mayImport: []string{"api", "pure", "audit and metrics", "snapshot", "openid"},
 	},
 	// What a server without a cluster observes instead of one, and the keys that no manager makes.
 	{
 		name: "offline", packages: []string{"tokenserver/offline/..."},
-		mayImport: []string{"api", "manifest", "pure", "snapshot", "offline"},
+		mayImport: []string{"api", "manifest", "pure", "snapshot", "offline", "openid"},
 	},
 	{
 		name:      "grant",
@@ -78,7 +83,7 @@ var layers = []layer{
 		packages:  []string{"tokenserver"},
 		mayImport: []string{"api", "pure", "audit and metrics", "httpx", "snapshot", "below a grant", "offline", "grant", "endpoints"},
 	},
-	{name: "controllers", packages: []string{"controllers/..."}, mayImport: []string{"api", "applyconfiguration", "pure", "controllers"}},
+	{name: "controllers", packages: []string{"controllers/..."}, mayImport: []string{"api", "applyconfiguration", "pure", "openid", "controllers"}},
 	{name: "cmd", packages: []string{"cmd"}, mayImport: everything},
 	{name: "main", packages: []string{""}, mayImport: []string{"cmd"}},
 	// Tools and tests may import all, and nobody may import them.

@@ -23,7 +23,7 @@ func (l *line) dial(ctx context.Context, network, address string) (net.Conn, err
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gone {
-		return nil, errors.Join(errors.New("the line is cut"), conn.Close())
+		return nil, &net.OpError{Op: "dial", Net: network, Err: errors.Join(errors.New("the line is cut"), conn.Close())}
 	}
 	l.conns = append(l.conns, conn)
 	return conn, nil

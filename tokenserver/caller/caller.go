@@ -26,6 +26,8 @@ const (
 	MethodNone           Method = "none"
 	MethodPassword       Method = "password"
 	MethodServiceAccount Method = "serviceaccount"
+	// MethodOIDC is a token of an external issuer.
+	MethodOIDC Method = "jwt"
 	// MethodToken is a token that this server issued to the caller before.
 	MethodToken Method = "token"
 )

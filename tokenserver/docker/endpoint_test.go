@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -144,6 +145,21 @@ func TestWhatIsUnderstood(t *testing.T) {
 			request: post("grant_type=refresh_token&service=r&client_id=c&refresh_token=twr_a.b.c&username=alice&password=secret"),
 			want:    want{"refresh_token", grant.Request{Audience: "r", Refresh: "twr_a.b.c", ClientID: "c"}},
 		},
+		"A POST of an identity token as a password": {
+			reason:  "containerd posts whatever it has before it tries GET",
+			request: post("grant_type=password&service=r&client_id=c&username=%3Ctoken%3E&password=twr_a.b.c"),
+			want:    want{"refresh_token", grant.Request{Audience: "r", Refresh: "twr_a.b.c", ClientID: "c"}},
+		},
+		"A POST of an identity token as a password without a user": {
+			reason:  "as with GET",
+			request: post("grant_type=password&service=r&password=twr_a.b.c"),
+			want:    want{"refresh_token", grant.Request{Audience: "r", Refresh: "twr_a.b.c"}},
+		},
+		"A POST of a password that looks like a refresh token": {
+			reason:  "with a user name it is that user's password",
+			request: post("grant_type=password&service=r&username=alice&password=twr_a.b.c"),
+			want:    want{"password", grant.Request{Audience: "r", Credentials: identity.Credentials{Username: "alice", Password: "twr_a.b.c", Present: true}}},
+		},
 		"A POST for offline access": {
 			reason:  "oauth.md: access_type",
 			request: post("grant_type=password&service=r&access_type=offline&username=alice&password=secret"),
@@ -195,7 +211,8 @@ func TestWhatIsUnderstood(t *testing.T) {
 			if w.Code != http.StatusOK || g.asked == nil {
 				t.Fatalf("%s: status %d: %s", tc.reason, w.Code, w.Body)
 			}
-			diff := cmp.Diff(tc.want, want{g.by, *g.asked}, cmpopts.IgnoreFields(grant.Request{}, "ID", "Time", "Source"), cmpopts.EquateEmpty())
+			diff := cmp.Diff(tc.want, want{g.by, *g.asked},
+				cmpopts.IgnoreFields(grant.Request{}, "ID", "Time", "Source"), cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}))
 			if diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
@@ -330,6 +347,11 @@ func TestErrorsOfGrants(t *testing.T) {
 			err:    &grant.Error{Kind: grant.Unavailable, Message: "no", RetryAfter: 5 * time.Second},
 			want:   want{503, "UNAVAILABLE", "temporarily_unavailable", "5"},
 		},
+		"Too many failed logins": {
+			reason: "clients come back when told to; a 401 would make them forget a password that may be right",
+			err:    &grant.Error{Kind: grant.TooManyRequests, Message: "no", RetryAfter: 29*time.Second + 1},
+			want:   want{429, "TOOMANYREQUESTS", "temporarily_unavailable", "30"},
+		},
 		"A token that would be too long": {
 			reason: "the client can ask for less",
 			err:    &grant.Error{Kind: grant.InvalidScope, Message: "no"}, want: want{400, "INVALID_SCOPE", "invalid_scope", ""},
@@ -346,6 +368,13 @@ func TestErrorsOfGrants(t *testing.T) {
 			got := want{w.Code, body.Errors[0].Code, body.Error, w.Header().Get("Retry-After")}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+			w = ask(&granter{err: tc.err}, get("service=r", basicOf("a:b")))
+			body = checkError(t, w)
+			tc.want.Error = "" // of RFC 6749, which a GET does not follow
+			got = want{w.Code, body.Errors[0].Code, body.Error, w.Header().Get("Retry-After")}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("GET: %s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
 	}

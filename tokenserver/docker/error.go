@@ -24,6 +24,9 @@ func translate(err error) error {
 	switch failure.Kind {
 	case grant.BadCredentials:
 		e.Status, e.Code = http.StatusUnauthorized, "invalid_grant"
+	case grant.TooManyRequests:
+		// RFC 6749 has no word for it; this is the one that says: the same again, later.
+		e.Status, e.Code = http.StatusTooManyRequests, "temporarily_unavailable"
 	case grant.BadClient:
 		e.Status, e.Code = http.StatusUnauthorized, "invalid_client"
 	case grant.Unavailable:

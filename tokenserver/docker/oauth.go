@@ -45,8 +45,15 @@ func grantOf(request *grant.Request, form url.Values, header identity.Credential
 	}
 	switch grantType {
 	case grantPassword:
-		request.Credentials = identity.Credentials{Username: form.Get("username"), Password: form.Get("password")}
-		request.Credentials.Present = request.Credentials.Username != "" || request.Credentials.Password != ""
+		credentials := identity.Credentials{Username: form.Get("username"), Password: form.Get("password")}
+		if isRefresh(credentials) {
+			// containerd, and so a kubelet whose pull Secret holds an identity token, posts it as a password before it tries
+			// GET. Were that refused, each pull would count as a failed login.
+			request.Refresh = credentials.Password
+			return request, grant.RefreshToken{}, nil
+		}
+		credentials.Present = credentials.Username != "" || credentials.Password != ""
+		request.Credentials = credentials
 		return request, grant.Password{}, nil
 	case GrantRefresh:
 		request.Refresh = form.Get("refresh_token")

@@ -66,18 +66,16 @@ func parsePost(w http.ResponseWriter, r *http.Request, header identity.Credentia
 	return grantOf(request, form, header)
 }
 
-// single are the parameters that may come once.
-func single() []string {
-	return []string{
-		"service", "account", "client_id", "offline_token", "access_type",
-		"grant_type", "username", "password", "refresh_token",
-		"audience", "resource", "subject_token", "subject_token_type", "requested_token_type", "actor_token", "actor_token_type",
-	}
+// single are the parameters that may come once. Nobody changes it.
+var single = []string{
+	"service", "account", "client_id", "offline_token", "access_type",
+	"grant_type", "username", "password", "refresh_token",
+	"audience", "resource", "subject_token", "subject_token_type", "requested_token_type", "actor_token", "actor_token_type",
 }
 
 // common reads what GET and POST share.
 func common(values url.Values) (*grant.Request, error) {
-	if err := httpx.Once(values, single()...); err != nil {
+	if err := httpx.Once(values, single...); err != nil {
 		return nil, err
 	}
 	scopes, err := scope.Parse(values["scope"])

@@ -28,6 +28,8 @@ const (
 	UnknownAudience Kind = "UnknownAudience"
 	// InvalidScope is an ask for more than one token can hold.
 	InvalidScope Kind = "InvalidScope"
+	// TooManyRequests is a caller whose address sent too many wrong passwords, or too many at once.
+	TooManyRequests Kind = "TooManyRequests"
 	// Unavailable is something that a later try may find repaired.
 	Unavailable Kind = "Unavailable"
 )
@@ -57,6 +59,12 @@ func (e *Error) Unwrap() error { return e.Cause }
 func authenticationError(err error) *Error {
 	if errors.Is(err, identity.ErrBadCredentials) {
 		return &Error{Kind: BadCredentials, Message: "the credentials were not accepted", Cause: err}
+	}
+	var limited *identity.Limited
+	if errors.As(err, &limited) {
+		return &Error{
+			Kind: TooManyRequests, Message: "too many logins from this address failed: try again later", RetryAfter: limited.RetryAfter, Cause: err,
+		}
 	}
 	return &Error{Kind: Unavailable, Message: "the credentials cannot be verified at present", RetryAfter: retryAfter, Cause: err}
 }

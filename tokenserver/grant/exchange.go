@@ -66,10 +66,14 @@ func (g *Granter) exchange(ctx context.Context, from *snapshot.Snapshot, request
 	if err == nil && progress.NotAfter.Sub(request.Time) < issue.MinLifetime {
 		err = errEndsTooSoon
 	}
+	var limited *identity.Limited
 	switch {
 	case err == nil:
 		g.Metrics.Authentication(string(who.Method), metrics.AuthenticationOK)
 		return who, nil
+	case errors.As(err, &limited):
+		g.Metrics.Authentication("unknown", metrics.AuthenticationLimited)
+		return caller.Caller{}, authenticationError(err)
 	case IsUnavailable(err):
 		g.Metrics.Authentication("unknown", metrics.AuthenticationUnavailable)
 		return caller.Caller{}, &Error{
@@ -90,7 +94,8 @@ func (g *Granter) speaker(ctx context.Context, from *snapshot.Snapshot, request 
 	case claimed.Issuer == g.Issuer.Name:
 		return g.ourSpeaker(ctx, from, request, progress)
 	}
-	who, err := g.Authenticator.Authenticate(ctx, from, identity.Credentials{Password: request.Subject, Present: true}, request.Time)
+	credentials := identity.Credentials{Password: request.Subject, Present: true, Source: request.Source}
+	who, err := g.Authenticator.Authenticate(ctx, from, credentials, request.Time)
 	if err != nil {
 		return caller.Caller{}, err
 	}

@@ -22,13 +22,16 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, from *snapshot.Snapshot, credentials identity.Credentials, now time.Time) (caller.Caller, error)
 }
 
-// Granter takes requests through the steps. All fields but Records are required.
+// Granter takes requests through the steps. All fields but Records and Current are required.
 type Granter struct {
 	Snapshots     *snapshot.Holder
 	Authenticator Authenticator
 	Issuer        *issue.Issuer
 	// Records are what was issued for long and what was taken back; nil: there are none, and no refresh tokens.
 	Records *record.Store
+	// Current says whether the server would have heard of a revocation; nil: it always would. While it would not, no refresh
+	// token is taken: policies as they were last decide for the minutes of an access token, not for a token of months.
+	Current func() bool
 	Audit   *audit.Log
 	Metrics *metrics.Metrics
 	Log     logr.Logger
@@ -160,13 +163,18 @@ func (g *Granter) authenticate(ctx context.Context, from *snapshot.Snapshot, req
 		g.Metrics.Authentication("unknown", metrics.AuthenticationRefused)
 		return caller.Caller{}, authenticationError(identity.ErrBadCredentials)
 	}
-	who, err := g.Authenticator.Authenticate(ctx, from, request.Credentials, request.Time)
+	credentials := request.Credentials
+	credentials.Source = request.Source
+	who, err := g.Authenticator.Authenticate(ctx, from, credentials, request.Time)
+	var limited *identity.Limited
 	switch {
 	case err == nil:
 		g.Metrics.Authentication(string(who.Method), metrics.AuthenticationOK)
 		return who, nil
 	case errors.Is(err, identity.ErrBadCredentials):
 		g.Metrics.Authentication("unknown", metrics.AuthenticationRefused)
+	case errors.As(err, &limited):
+		g.Metrics.Authentication("unknown", metrics.AuthenticationLimited)
 	default:
 		g.Metrics.Authentication("unknown", metrics.AuthenticationUnavailable)
 	}

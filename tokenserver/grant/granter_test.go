@@ -6,6 +6,8 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -31,12 +33,14 @@ type authenticator struct {
 	who   caller.Caller
 	err   error
 	asked int
+	from  netip.Addr
 	// during runs while a caller is proved.
 	during func()
 }
 
-func (a *authenticator) Authenticate(context.Context, *snapshot.Snapshot, identity.Credentials, time.Time) (caller.Caller, error) {
+func (a *authenticator) Authenticate(_ context.Context, _ *snapshot.Snapshot, c identity.Credentials, _ time.Time) (caller.Caller, error) {
 	a.asked++
+	a.from = c.Source
 	if a.during != nil {
 		a.during()
 	}
@@ -125,6 +129,11 @@ func TestRefusals(t *testing.T) {
 			by:     Docker{}, authenticator: authenticator{err: identity.ErrUnavailable},
 			request: Request{Audience: service, Credentials: present}, want: want{Kind: Unavailable, Retry: true, Asked: 1},
 		},
+		"Too many wrong credentials before": {
+			reason: "these were not looked at, so that nothing is said of them",
+			by:     Docker{}, authenticator: authenticator{err: fmt.Errorf("%w", &identity.Limited{RetryAfter: time.Second})},
+			request: Request{Audience: service, Credentials: present}, want: want{Kind: TooManyRequests, Retry: true, Asked: 1},
+		},
 		"An authenticator with an error of its own": {
 			reason: "what is not known to be the caller's fault is not blamed on it, and lets nobody in",
 			by:     Docker{}, authenticator: authenticator{who: caller.Caller{Username: "alice"}, err: wrong},
@@ -174,6 +183,21 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("records = %+v", records)
 			}
 		})
+	}
+}
+
+// TestFailuresAreCountedForTheSource holds that no grant and no endpoint can forget to say where credentials came from, and
+// that what a client sends cannot say so.
+func TestFailuresAreCountedForTheSource(t *testing.T) {
+	a := &authenticator{err: &identity.Limited{RetryAfter: time.Second}}
+	w := newWorld(t, a)
+	source := netip.MustParseAddr("192.0.2.7")
+	request := &Request{
+		Audience: service, Time: now, Source: source,
+		Credentials: identity.Credentials{Username: "alice", Present: true, Source: netip.MustParseAddr("10.0.0.1")},
+	}
+	if _, err := w.Grant(context.Background(), Docker{}, request); err == nil || a.from != source {
+		t.Errorf("the source was %v, the error %v", a.from, err)
 	}
 }
 

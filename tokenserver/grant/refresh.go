@@ -3,6 +3,7 @@ package grant
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -38,6 +39,7 @@ var (
 	errRevoked     = errors.New("the refresh token was revoked")
 	errWrongRecord = errors.New("the refresh token is not that of its record")
 	errForAnother  = errors.New("the refresh token is for another audience")
+	errNotCurrent  = fmt.Errorf("%w: the API server is away, and with it what was revoked since", record.ErrUnavailable)
 	errNotAllowed  = errors.New("no policy lets the caller have refresh tokens any more")
 )
 
@@ -79,6 +81,9 @@ func (g *Granter) recordOf(ctx context.Context, from *snapshot.Snapshot, text st
 	opened, err := from.Seals.Open(text, now)
 	if err != nil {
 		return nil, err
+	}
+	if g.Current != nil && !g.Current() {
+		return nil, errNotCurrent
 	}
 	revocations := g.Records.Index().Revocations()
 	if revocations.Token(opened.ID) {

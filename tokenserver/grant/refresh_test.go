@@ -261,7 +261,8 @@ func TestRefresh(t *testing.T) {
 			}
 			clear(r.server.stored)
 		}, later, BadCredentials},
-		"The API server is away": {"What was seen is enough.", func(r *refreshing) { r.server.err = errors.New("away") }, later, ""},
+		"It cannot be read":      {"What was seen is enough.", func(r *refreshing) { r.server.err = errors.New("away") }, later, ""},
+		"The API server is away": {"It may have been revoked since.", func(r *refreshing) { r.Current = func() bool { return false } }, later, Unavailable},
 		"Not seen, and it is away": {"Nobody knows: try again.", func(r *refreshing) {
 			for name := range r.server.stored {
 				r.server.index.DeleteRecord(name)

@@ -28,9 +28,11 @@ type Endpoint struct {
 	Handle func(w http.ResponseWriter, r *http.Request, x *Exchange) error
 	// WriteError writes an error in the endpoint's own form.
 	WriteError func(w http.ResponseWriter, r *http.Request, e *Error)
-	Recorder   Recorder
-	Log        logr.Logger
-	Now        func() time.Time
+	// Proxies are believed when they say for whom they ask.
+	Proxies  Proxies
+	Recorder Recorder
+	Log      logr.Logger
+	Now      func() time.Time
 }
 
 // Values of headers that every answer has. Nobody changes them: net/http replaces values, and appends to a copy.
@@ -45,7 +47,7 @@ func (p *Endpoint) ServeHTTP(writer http.ResponseWriter, r *http.Request) {
 	both := struct { // one allocation for the two
 		Exchange
 		responseWriter
-	}{newExchange(r, p.Now()), responseWriter{ResponseWriter: writer}}
+	}{newExchange(r, p.Proxies, p.Now()), responseWriter{ResponseWriter: writer}}
 	x, w := &both.Exchange, &both.responseWriter
 	header := w.Header()
 	header["X-Request-Id"] = []string{x.ID}

@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -193,24 +192,5 @@ func TestARequestIDOfTheClientIsNotTrusted(t *testing.T) {
 			t.Errorf("id = %q, header = %q", id, w.Header().Get("X-Request-Id"))
 		}
 		seen[id] = true
-	}
-}
-
-func TestSource(t *testing.T) {
-	cases := map[string]struct {
-		reason, remote string
-		want           netip.Addr
-	}{
-		"An IPv4 address":             {"the plain case", "192.0.2.1:99", netip.MustParseAddr("192.0.2.1")},
-		"An IPv4 address in IPv6":     {"a dual-stack socket reports it so; ranges are in IPv4", "[::ffff:192.0.2.1]:99", netip.MustParseAddr("192.0.2.1")},
-		"An IPv6 address with a zone": {"no range has a zone", "[fe80::1%eth0]:99", netip.MustParseAddr("fe80::1")},
-		"Something else":              {"an unknown address lies in no range", "@", netip.Addr{}},
-	}
-	for name, tc := range cases {
-		t.Run(name, func(t *testing.T) {
-			if got := sourceOf(tc.remote); got != tc.want {
-				t.Errorf("%s: got %v, want %v", tc.reason, got, tc.want)
-			}
-		})
 	}
 }

@@ -28,7 +28,7 @@ const (
 // accounts proves ServiceAccounts.
 type accounts struct {
 	cluster Cluster
-	keys    *clusterKeys
+	keys    *issuerKeys
 	log     logr.Logger
 	// reviews are the TokenReviews under way; waiting are those that would be.
 	reviews chan struct{}
@@ -52,9 +52,9 @@ func newAccounts(o Options) *accounts {
 	}
 	a := &accounts{cluster: o.Cluster, log: o.Log, reviews: make(chan struct{}, atOnce), reviewed: newMemory[answer](maxReviewed)}
 	if o.Cluster != nil {
-		a.keys = &clusterKeys{fetch: o.Cluster.Keys, failed: func(err error) {
+		a.keys = newClusterKeys(o.Cluster, func(err error) {
 			a.log.Error(err, "Could not fetch the keys of ServiceAccount tokens")
-		}}
+		})
 	}
 	return a
 }

@@ -28,7 +28,12 @@ func (a *Authenticator) user(ctx context.Context, s *snapshot.Snapshot, c Creden
 	}
 	name := c.Username[len(p.Prefix):]
 	id := a.seal.of("password", p.UID, strconv.FormatInt(p.Generation, 10), p.SecretVersion, p.Prefix, name, c.Password)
-	right, err := a.passwords.check(ctx, p.Htpasswd, name, c.Password, id, now)
+	right := a.passwords.remembers(id, now)
+	if !right {
+		right, err = a.passwords.check(ctx, login{
+			file: p.Htpasswd, user: name, account: c.Username, password: c.Password, id: id, origin: originOf(c.Source), now: now,
+		})
+	}
 	switch {
 	case err != nil:
 		return caller.Caller{}, err
@@ -46,8 +51,11 @@ func (a *Authenticator) user(ctx context.Context, s *snapshot.Snapshot, c Creden
 func providerOf(s *snapshot.Snapshot, username string) (*provider.Provider, error) {
 	prefix := ownerPrefix(s, username)
 	for _, p := range s.Providers {
-		if p.Htpasswd != nil && p.Prefix == prefix {
+		switch {
+		case p.Htpasswd != nil && p.Prefix == prefix:
 			return p, nil
+		case p.JWT != nil && p.Prefix == prefix:
+			return nil, refuse("provider %s, which has the name, knows no passwords", p.Name)
 		}
 	}
 	if slices.Contains(s.Prefixes, prefix) {

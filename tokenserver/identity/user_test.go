@@ -2,7 +2,6 @@ package identity
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -212,33 +211,18 @@ func TestAnUnknownUserCostsAsMuchAsAKnownOne(t *testing.T) {
 	}
 }
 
-func TestPasswordsAreCheckedABoundedNumberAtATime(t *testing.T) {
-	p := newPasswords(1)
-	p.slots <- struct{}{} // one is being checked
-	file := &provider.Htpasswd{Cost: bcrypt.MinCost}
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	if _, err := p.check(ctx, file, "a", "b", digest{1}, noon); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("a client that went away got %v", err)
-	}
-	p.waiting.Store(maxWaiting)
-	if _, err := p.check(context.Background(), file, "a", "b", digest{2}, noon); !errors.Is(err, errBusy) {
-		t.Errorf("one too many in the queue got %v", err)
-	}
-}
-
 // TestAFullQueueTellsNothingOfPasswords holds that whoever cannot be checked is neither let in nor refused: a 401 would
 // tell clients to forget a password that is right, and a difference would tell which users exist.
 func TestAFullQueueTellsNothingOfPasswords(t *testing.T) {
 	s := snapshot.Build(snapshot.Input{Providers: []*provider.Provider{
 		users("plain", "", map[string][]byte{"alice": hashOf(t, "secret", bcrypt.MinCost)}, nil)}})
-	for name, fill := range map[string]func(*passwords){
-		"too many wait": func(p *passwords) { p.waiting.Store(maxWaiting) },
-		"all places taken until the client gives up": func(p *passwords) { p.slots <- struct{}{} },
+	for name, fill := range map[string]func(*turns){
+		"too many wait": func(q *turns) { q.free = 0; crowd(t, q, maxWaiting) },
+		"all places taken until the client gives up": func(q *turns) { q.free = 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := New(Options{PasswordChecks: 1})
-			fill(a.passwords)
+			fill(a.passwords.turns)
 			got := map[string]string{}
 			for _, c := range []Credentials{
 				{Username: "alice", Password: "secret", Present: true},

@@ -123,6 +123,9 @@ func TestClaims(t *testing.T) {
 	if len(got.ID) != 26 {
 		t.Errorf("jti = %q", got.ID)
 	}
+	if issued.ID != got.ID {
+		t.Errorf("id = %q, and jti is %q", issued.ID, got.ID)
+	}
 	got.ID = ""
 	second := now.Unix()
 	want := token.RegistryClaims{

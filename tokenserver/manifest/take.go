@@ -114,6 +114,7 @@ func (r *reader) object(o *object) (metav1.Object, []finding) {
 	s.defaults(o.value)
 	into := newObject(o.typ.kind)
 	if into == nil {
+		r.set.Skipped++ // it is checked, and means nothing without a cluster
 		return nil, findings
 	}
 	if err := decode(o.value, into); err != nil {

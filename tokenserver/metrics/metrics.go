@@ -20,6 +20,7 @@ const namespace = "tokenwright_server"
 const (
 	AuthenticationOK          = "ok"
 	AuthenticationRefused     = "refused"
+	AuthenticationLimited     = "limited"
 	AuthenticationUnavailable = "unavailable"
 )
 
@@ -85,6 +86,7 @@ func New(version string, state func() State, now func() time.Time) *Metrics {
 	for _, reason := range policy.FailureReasons() {
 		m.expressions.WithLabelValues(string(reason)) // a counter that begins with its first failure has no increase
 	}
+	m.authentications.WithLabelValues("unknown", AuthenticationLimited) // likewise
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: "tokenwright", Name: "build_info", Help: "Always 1; the labels say what was built.",
 	}, []string{"version", "goversion"})

@@ -31,6 +31,7 @@ func TestMetrics(t *testing.T) {
 tokenwright_server_audit_dropped_total 1
 tokenwright_server_audit_failures_total 1
 tokenwright_server_authentications_total{method="none",result="ok"} 1
+tokenwright_server_authentications_total{method="unknown",result="limited"} 0
 tokenwright_server_fenced 1
 tokenwright_server_identity_providers 1
 tokenwright_server_kept_key_sets 1

@@ -49,6 +49,11 @@ func unavailable(message string, after time.Duration, cause error) *httpx.Error 
 	}
 }
 
+// tooMany is a 429 (RFC 6585, section 4), with the code that the token endpoint has for it.
+func tooMany(message string, after time.Duration, cause error) *httpx.Error {
+	return &httpx.Error{Status: http.StatusTooManyRequests, Code: "temporarily_unavailable", Message: message, RetryAfter: after, Cause: cause}
+}
+
 // The challenges of a 401, by the scheme that the caller used (RFC 6749, section 5.2; RFC 6750, section 3).
 const (
 	challengeBasic  = `Basic realm="tokenwright", charset="UTF-8"`

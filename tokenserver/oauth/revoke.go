@@ -56,9 +56,7 @@ func (s *Server) revoke(r *http.Request, q *question, held *grant.Held) error {
 		}
 	}
 	if wait := s.Limits.wait(q.who.Username, q.Time); wait > 0 {
-		return &httpx.Error{
-			Status: http.StatusTooManyRequests, Code: "slow_down", Message: "the caller revokes too many tokens", RetryAfter: wait,
-		}
+		return tooMany("the caller revokes too many tokens", wait, nil)
 	}
 	if s.Granter.Records == nil {
 		return unavailable("this server cannot store revocations", retryAfter, nil)

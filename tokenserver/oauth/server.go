@@ -75,6 +75,8 @@ func (s *Server) ask(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) 
 	switch {
 	case failure != nil && failure.Kind == grant.BadCredentials:
 		return nil, invalidClient("the credentials were not accepted", failure)
+	case failure != nil && failure.Kind == grant.TooManyRequests:
+		return nil, tooMany(failure.Message, failure.RetryAfter, failure)
 	case failure != nil:
 		return nil, unavailable(failure.Message, failure.RetryAfter, failure)
 	case who.IsAnonymous():

@@ -53,6 +53,9 @@ func (p *providers) update(all []v1alpha1.IdentityProvider, secrets map[string]*
 		if object.Spec.Htpasswd != nil {
 			p.prefixes = append(p.prefixes, object.Spec.Htpasswd.Prefix)
 		}
+		if object.Spec.JWT != nil {
+			p.prefixes = append(p.prefixes, object.Spec.JWT.Prefix)
+		}
 		if c.provider != nil {
 			p.serving = append(p.serving, c.provider)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/controlplane"
+	"github.com/tokenwright/tokenwright/test/issuer"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
 )
@@ -83,6 +84,40 @@ func TestProvidersAreFollowed(t *testing.T) {
 	remove(t, people)
 	eventually(t, login(t, o, a, "alice", "two", identity.ErrBadCredentials), "the deleted provider not trusted any more")
 	eventually(t, login(t, o, a, "alice", "three", nil), "the younger in its place")
+}
+
+// TestIssuersAreFollowed has one token, which stays good by itself.
+func TestIssuersAreFollowed(t *testing.T) {
+	o := startReady(t)
+	a := identity.New(identity.Options{})
+	i := issuer.New(t)
+	object := i.Provider(system, "hub", "hub:", nil)
+	object.UID, object.Generation = "", 0
+	token := i.Token(t, i.GitHub(map[string]any{"sub": "octo"}))
+	proves := func(want error) func() bool {
+		return func() bool {
+			got, err := a.Authenticate(t.Context(), o.holder.Load(), identity.Credentials{Username: "x", Password: token, Present: true}, time.Now())
+			if err == nil && got.Username != "hub:octo" {
+				t.Fatalf("it is %s", got.Username)
+			}
+			return errors.Is(err, want) && (want != nil || err == nil)
+		}
+	}
+	eventually(t, proves(identity.ErrBadCredentials), "a token of an issuer that nobody trusts")
+	create(t, object)
+	eventually(t, proves(nil), "the issuer trusted")
+	object.Spec.JWT.ClaimValidationRules = []v1alpha1.ClaimValidationRule{{Claim: "event_name", RequiredValue: "schedule"}}
+	update(t, object)
+	eventually(t, proves(identity.ErrBadCredentials), "the rule asked for")
+	object.Spec.JWT.ClaimValidationRules = nil
+	update(t, object)
+	eventually(t, proves(nil), "the rule gone")
+
+	neighbour := i.Provider(system, "neighbour", "other:", func(s *v1alpha1.JWTProvider) { s.Issuer.Audiences = []v1alpha1.Audience{"other"} })
+	neighbour.UID, neighbour.Generation = "", 0
+	create(t, neighbour)
+	remove(t, object)
+	eventually(t, proves(identity.ErrBadCredentials), "the deleted provider not trusted any more")
 }
 
 func TestAnHtpasswdUserIsNoServiceAccount(t *testing.T) {

@@ -42,6 +42,11 @@ spec: {kubernetes: {audiences: [tokenwright]}}
 apiVersion: v1
 kind: ServiceAccount
 metadata: {name: ci, namespace: team-a}
+---
+apiVersion: tokenwright.dev/v1alpha1
+kind: TokenRevocation
+metadata: {name: stolen, namespace: tokenwright-system}
+spec: {token: {id: stolen}}
 `,
 	})
 	w.start()
@@ -69,7 +74,7 @@ metadata: {name: ci, namespace: team-a}
 		t.Errorf("labels of namespaces (-want +got):\n%s", diff)
 	}
 	for _, text := range []string{
-		"ServiceAccounts cannot log in here", `"objects"=1`, "Runs without a cluster: no records of tokens and no revocation of tokens, no ServiceAccounts",
+		"ServiceAccounts cannot log in here", `"objects"=2`, "Runs without a cluster: no records of tokens and no revocation of tokens, no ServiceAccounts",
 	} {
 		if !w.said(text) {
 			t.Errorf("the log does not say %q:\n%s", text, w.logged())

@@ -178,6 +178,24 @@ func TestAPolicyThatDoesNotCompile(t *testing.T) {
 	}
 }
 
+// A provider whose expression the schema accepts and nobody can evaluate proves nobody, and somebody is told.
+func TestAProviderThatDoesNotCompile(t *testing.T) {
+	w := newWorld(t, map[string]string{"key.yaml": keyManifest, "hub.yaml": `apiVersion: tokenwright.dev/v1alpha1
+kind: IdentityProvider
+metadata: {name: hub, namespace: tokenwright-system}
+spec:
+  jwt:
+    issuer: {url: https://issuer.example.com, audiences: [registry.example.com]}
+    prefix: "hub:"
+    claimMappings: {username: {expression: claims.}}
+`})
+	w.start()
+	const text = `hub.yaml" "line"=1 "identityProvider"="hub" "reason"="InvalidSpec" "problem"="jwt.claimMappings.username.expression: Invalid value:`
+	if !w.said(text) {
+		t.Errorf("the log does not say %s:\n%s", text, w.logged())
+	}
+}
+
 func TestAllIsGone(t *testing.T) {
 	w := newWorld(t, map[string]string{"key.yaml": keyManifest, "allow.yaml": allowManifest})
 	w.start()

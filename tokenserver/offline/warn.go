@@ -5,6 +5,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/manifest"
+	"github.com/tokenwright/tokenwright/tokenserver/openid"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
 )
@@ -81,7 +82,12 @@ func (o *Offline) warnProviders(set *manifest.Set) bool {
 			log.Info("Passed over an IdentityProvider that needs a cluster: ServiceAccounts cannot log in here")
 			continue
 		}
-		_, problems := provider.Compile(p, lookup)
+		compiled, problems := provider.Compile(p, lookup)
+		if compiled != nil && compiled.JWT != nil {
+			if err := openid.Check(compiled.JWT); err != nil {
+				problems = append(problems, provider.Problem{Reason: v1alpha1.ReasonInvalidSpec, Message: err.Error(), Fatal: true})
+			}
+		}
 		if conflict, ok := conflicts[p.Name]; ok {
 			problems = append(problems, conflict)
 		}

@@ -20,12 +20,14 @@ func Compile(object *v1alpha1.IdentityProvider, lookup func(secretName string) (
 	var problems []Problem
 	spec := object.Spec
 	switch {
-	case spec.Htpasswd != nil && spec.Kubernetes == nil:
+	case spec.Htpasswd != nil && spec.Kubernetes == nil && spec.JWT == nil:
 		problems = p.addHtpasswd(spec.Htpasswd, lookup)
-	case spec.Kubernetes != nil && spec.Htpasswd == nil:
+	case spec.Kubernetes != nil && spec.Htpasswd == nil && spec.JWT == nil:
 		problems = p.addKubernetes(spec.Kubernetes)
+	case spec.JWT != nil && spec.Htpasswd == nil && spec.Kubernetes == nil:
+		problems = p.addJWT(spec.JWT)
 	default:
-		problems = []Problem{fatal(v1alpha1.ReasonInvalidSpec, "exactly one of htpasswd and kubernetes must be given")}
+		problems = []Problem{fatal(v1alpha1.ReasonInvalidSpec, "exactly one of htpasswd, kubernetes and jwt must be given")}
 	}
 	if slices.ContainsFunc(problems, func(p Problem) bool { return p.Fatal }) {
 		return nil, problems
@@ -34,7 +36,7 @@ func Compile(object *v1alpha1.IdentityProvider, lookup func(secretName string) (
 }
 
 func (p *Provider) addHtpasswd(spec *v1alpha1.HtpasswdProvider, lookup func(string) (Secret, bool)) []Problem {
-	if message := prefixFault(spec.Prefix); message != "" {
+	if message := prefixFault("htpasswd", spec.Prefix); message != "" {
 		return []Problem{fatal(v1alpha1.ReasonInvalidSpec, "%s", message)}
 	}
 	secret, ok := lookup(spec.SecretRef.Name)
@@ -94,13 +96,13 @@ func (p *Provider) addKubernetes(spec *v1alpha1.KubernetesProvider) []Problem {
 	return nil
 }
 
-// prefixFault says what is wrong with a prefix, or nothing.
-func prefixFault(prefix string) string {
+// prefixFault says what is wrong with the prefix of a type of provider, or nothing.
+func prefixFault(typ, prefix string) string {
 	switch {
 	case strings.HasPrefix(prefix, reserved):
-		return "htpasswd.prefix must not start with " + reserved
+		return typ + ".prefix must not start with " + reserved
 	case prefix != "" && !printable(prefix):
-		return "htpasswd.prefix must consist of printable characters"
+		return typ + ".prefix must consist of printable characters"
 	}
 	return ""
 }

@@ -164,11 +164,42 @@ func TestConflicts(t *testing.T) {
 	accounts := func(audiences ...v1alpha1.Audience) v1alpha1.IdentityProviderSpec {
 		return v1alpha1.IdentityProviderSpec{Kubernetes: &v1alpha1.KubernetesProvider{Audiences: audiences}}
 	}
+	tokens := func(prefix, issuer string, audiences ...v1alpha1.Audience) v1alpha1.IdentityProviderSpec {
+		return v1alpha1.IdentityProviderSpec{JWT: &v1alpha1.JWTProvider{
+			Prefix: prefix, Issuer: v1alpha1.JWTIssuer{URL: v1alpha1.IssuerURL(issuer), Audiences: audiences},
+		}}
+	}
+	const issuer = "https://issuer.example.com"
 	cases := map[string]struct {
 		reason string
 		args   []v1alpha1.IdentityProvider
 		want   map[string]string
 	}{
+		"a prefix is held over all types": {
+			reason: "A line of an htpasswd file would be the user of a token.",
+			args:   []v1alpha1.IdentityProvider{at("a", 1, users("gh-")), at("b", 2, tokens("gh-", issuer, "x")), at("c", 3, tokens("g", issuer, "y"))},
+			want:   map[string]string{"b": v1alpha1.ReasonPrefixTaken, "c": v1alpha1.ReasonPrefixTaken},
+		},
+		"names without a prefix and those of tokens stand side by side": {
+			reason: "A name that begins with the prefix is the issuer's alone.",
+			args:   []v1alpha1.IdentityProvider{at("a", 1, users("")), at("b", 2, tokens("gh:", issuer, "x"))},
+			want:   map[string]string{},
+		},
+		"one issuer for two audiences is two providers": {
+			reason: "The audience says whose token it is.",
+			args:   []v1alpha1.IdentityProvider{at("a", 1, tokens("a:", issuer, "x")), at("b", 2, tokens("b:", issuer, "y"))},
+			want:   map[string]string{},
+		},
+		"one audience of two issuers is two providers": {
+			reason: "The issuer says whose token it is.",
+			args:   []v1alpha1.IdentityProvider{at("a", 1, tokens("a:", issuer, "x")), at("b", 2, tokens("b:", issuer+"/", "x")), at("c", 3, accounts("x"))},
+			want:   map[string]string{},
+		},
+		"the older of two with one audience of one issuer serves": {
+			reason: "One token would be two callers.",
+			args:   []v1alpha1.IdentityProvider{at("a", 1, tokens("a:", issuer, "x")), at("b", 2, tokens("b:", issuer, "y", "x"))},
+			want:   map[string]string{"b": v1alpha1.ReasonAudienceTaken},
+		},
 		"different prefixes and none stand side by side": {
 			reason: "No name can be that of two users.",
 			args:   []v1alpha1.IdentityProvider{at("a", 1, users("")), at("b", 2, users("corp:")), at("c", 3, users("lab:"))},

@@ -51,8 +51,19 @@ func nameFault(prefix, name string) string {
 	switch {
 	case name == "":
 		return "the name is empty"
-	case strings.HasPrefix(name, reserved) || strings.HasPrefix(prefix+name, reserved):
-		return "names that start with " + reserved + " belong to Kubernetes"
+	case strings.HasPrefix(name, reserved):
+		return reservedFault
+	}
+	return spellingFault(prefix, name)
+}
+
+const reservedFault = "names that start with " + reserved + " belong to Kubernetes"
+
+// spellingFault says why a name that is not empty cannot be used with the prefix, or nothing.
+func spellingFault(prefix, name string) string {
+	switch {
+	case strings.HasPrefix(prefix+name, reserved):
+		return reservedFault
 	case len(prefix)+len(name) > maxName:
 		return "the name is longer than " + strconv.Itoa(maxName) + " bytes"
 	case !printable(name) || strings.TrimSpace(name) != name:

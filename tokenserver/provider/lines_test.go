@@ -177,7 +177,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("devs: alice bob\n# c\r\n"), "")
 	f.Add([]byte("system:x:"+hash4), "sys")
 	f.Fuzz(func(t *testing.T, file []byte, prefix string) {
-		if prefixFault(prefix) != "" {
+		if prefixFault("htpasswd", prefix) != "" {
 			return
 		}
 		users, _ := parseUsers(file, prefix)

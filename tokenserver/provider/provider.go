@@ -1,16 +1,17 @@
 // Package provider compiles IdentityProviders: what an object and its Secret say becomes an immutable value that package
-// identity can ask. It owns the grammar of the htpasswd and groups files, the rule that no file can produce a name of
-// Kubernetes' own (system:), and which of two providers that claim the same names keeps them. It does not check
+// identity can ask. It owns the grammar of the htpasswd and groups files, the rule that no file and no token of an
+// issuer can produce a name of Kubernetes' own (system:), and which of two providers that claim the same names keeps them. It does not check
 // passwords or tokens, and it reads nothing by itself.
 package provider
 
 import "github.com/tokenwright/tokenwright/api/v1alpha1"
 
-// Provider is a compiled IdentityProvider. It is immutable; exactly one of Htpasswd and Kubernetes is set.
+// Provider is a compiled IdentityProvider. It is immutable; exactly one of Htpasswd, Kubernetes and JWT is set.
 type Provider struct {
 	// Name and UID are the object's.
 	Name, UID string
-	// Prefix is put before the names of users and groups; Htpasswd.Groups have it already, Htpasswd.Hashes do not.
+	// Prefix is put before the names of users and groups; Htpasswd.Groups have it already, Htpasswd.Hashes
+	// do not.
 	Prefix string
 	// Generation is the object's.
 	Generation int64
@@ -21,6 +22,9 @@ type Provider struct {
 	Htpasswd *Htpasswd
 	// Kubernetes knows the ServiceAccounts of the cluster by their tokens.
 	Kubernetes *Kubernetes
+	// JWT knows callers by the tokens of one issuer: a copy of the spec, whose expressions and certificates have not been
+	// looked at (see package openid).
+	JWT *v1alpha1.JWTProvider
 }
 
 // Htpasswd is a parsed htpasswd file and its groups.

@@ -31,9 +31,9 @@ func (s *Store) Create(ctx context.Context, t *v1alpha1.IssuedToken) error {
 		if err := s.place(t); err != nil {
 			return err
 		}
-		stored := &v1alpha1.IssuedToken{ObjectMeta: metav1.ObjectMeta{Namespace: s.options.Namespace, Name: t.Name}, Spec: *t.Spec.DeepCopy()}
-		taken := false
+		stored, taken := &v1alpha1.IssuedToken{}, false
 		err := s.write(ctx, "create IssuedToken "+t.Name, func(ctx context.Context) (err error) {
+			*stored = v1alpha1.IssuedToken{ObjectMeta: metav1.ObjectMeta{Namespace: s.options.Namespace, Name: t.Name}, Spec: *t.Spec.DeepCopy()}
 			taken, err = s.createOrFind(ctx, stored)
 			return err
 		})
@@ -77,19 +77,18 @@ func (s *Store) place(t *v1alpha1.IssuedToken) error {
 // createOrFind creates the object, or finds that it is there already, from a try whose answer was lost. It returns whether
 // another has its place.
 func (s *Store) createOrFind(ctx context.Context, t *v1alpha1.IssuedToken) (taken bool, err error) {
-	mine := t.DeepCopy()
+	key, mine := client.ObjectKeyFromObject(t), t.Spec.DeepCopy()
 	if err = s.options.Client.Create(ctx, t); !apierrors.IsAlreadyExists(err) {
 		return false, err
 	}
 	*t = v1alpha1.IssuedToken{}
-	if err := s.options.Client.Get(ctx, client.ObjectKeyFromObject(mine), t); err != nil {
-		mine.DeepCopyInto(t)
-		if apierrors.IsNotFound(err) {
-			return false, apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("issuedtokens").GroupResource(), t.Name, err) // it was just collected
-		}
+	switch err := s.options.Client.Get(ctx, key, t); {
+	case apierrors.IsNotFound(err): // it was just collected
+		return false, apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("issuedtokens").GroupResource(), key.Name, err)
+	case err != nil:
 		return false, err
 	}
-	return !equality.Semantic.DeepEqual(mine.Spec, t.Spec), nil
+	return !equality.Semantic.DeepEqual(*mine, t.Spec), nil
 }
 
 // observed says whether the object was seen.

@@ -31,11 +31,13 @@ func (x *Index) PutRecord(t *v1alpha1.IssuedToken) {
 	old := x.byName[t.Name]
 	x.byName[t.Name] = t
 	mine := x.bySubject[t.Spec.Subject.Username]
-	if at := slices.Index(mine, old); old != nil && at >= 0 {
-		mine[at] = t
-		return
+	if old != nil {
+		if at := slices.Index(mine, old); at >= 0 {
+			mine[at] = t
+			return
+		}
+		x.leaveSubject(old)
 	}
-	x.leaveSubject(old)
 	x.bySubject[t.Spec.Subject.Username] = append(mine, t)
 }
 
@@ -51,9 +53,6 @@ func (x *Index) DeleteRecord(name string) {
 
 // leaveSubject takes a record from its subject. Whoever calls it holds the lock.
 func (x *Index) leaveSubject(t *v1alpha1.IssuedToken) {
-	if t == nil {
-		return
-	}
 	username := t.Spec.Subject.Username
 	rest := slices.DeleteFunc(x.bySubject[username], func(other *v1alpha1.IssuedToken) bool { return other == t })
 	if len(rest) == 0 {

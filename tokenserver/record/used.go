@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -38,9 +39,10 @@ type uses struct {
 
 // use is that a token was used.
 type use struct {
-	name string
-	uid  types.UID
-	at   time.Time
+	name    string
+	uid     types.UID
+	version string
+	at      time.Time
 }
 
 func newUses() *uses {
@@ -61,7 +63,7 @@ func (s *Store) Used(id string, now time.Time) {
 	if at, err := t.Status.LastUsed.Parse(); err == nil && now.Before(at.Add(usedEvery)) {
 		return
 	}
-	s.uses.offer(use{name: t.Name, uid: t.UID, at: now})
+	s.uses.offer(use{name: t.Name, uid: t.UID, version: t.ResourceVersion, at: now})
 }
 
 func (u *uses) offer(next use) {
@@ -120,11 +122,12 @@ func (s *Store) Run(ctx context.Context) error {
 	}
 }
 
-// writeUse says when a token was used. The uid keeps it from the token that came into its place.
+// writeUse says when a token was used. The version keeps it from a token that came into its place, and from a time that
+// another server has written meanwhile; an API server does not look at a uid where a status is applied.
 func (s *Store) writeUse(ctx context.Context, u use) error {
 	patch, err := json.Marshal(map[string]any{
 		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "IssuedToken",
-		"metadata": map[string]any{"namespace": s.options.Namespace, "name": u.name, "uid": u.uid},
+		"metadata": map[string]any{"namespace": s.options.Namespace, "name": u.name, "resourceVersion": u.version},
 		"status":   map[string]any{"lastUsed": u.at.UTC().Format(time.RFC3339)},
 	})
 	if err != nil {
@@ -135,7 +138,10 @@ func (s *Store) writeUse(ctx context.Context, u use) error {
 	t := &v1alpha1.IssuedToken{}
 	t.Namespace, t.Name = s.options.Namespace, u.name
 	err = s.options.Client.Status().Patch(ctx, t, client.RawPatch(types.ApplyPatchType, patch), client.FieldOwner(fieldOwner), client.ForceOwnership)
-	if err != nil {
+	switch {
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+		s.uses.forget(u.uid) // the next use goes by what is there now
+	case err != nil:
 		return failed("write the status of IssuedToken "+u.name, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,8 +13,10 @@ import (
 // follows from the name.
 type Who struct {
 	User, UID, Provider string
-	Groups              []string
-	Extra               map[string][]string
+	// Method is how a user is proved, a password or a token of an issuer; empty: a password.
+	Method caller.Method
+	Groups []string
+	Extra  map[string][]string
 }
 
 // Caller is that caller, with the groups that everybody of its kind has. It fails for one who cannot exist: of the names
@@ -21,10 +24,16 @@ type Who struct {
 func (w Who) Caller() (caller.Caller, error) {
 	user := w.User
 	c := caller.Caller{
-		Username: user, UID: w.UID, Provider: w.Provider, Groups: []string{caller.GroupAuthenticated}, Extra: w.Extra, Method: caller.MethodPassword,
+		Username: user, UID: w.UID, Provider: w.Provider, Groups: []string{caller.GroupAuthenticated}, Extra: w.Extra,
+		Method: cmp.Or(w.Method, caller.MethodPassword),
 	}
 	namespace, _ := c.ServiceAccount()
 	switch {
+	case c.Method != caller.MethodPassword && c.Method != caller.MethodOIDC:
+		return caller.Caller{}, fmt.Errorf("the method of a user must be %s or %s, not %q: that of others follows from the name",
+			caller.MethodPassword, caller.MethodOIDC, c.Method)
+	case w.Method != "" && (namespace != "" || user == caller.AnonymousUser):
+		return caller.Caller{}, fmt.Errorf("the method of %s follows from the name", user)
 	case user == "":
 		return caller.Caller{}, fmt.Errorf("the name of a user must not be empty; that of somebody who proves none is %s", caller.AnonymousUser)
 	case user == caller.AnonymousUser:
@@ -43,7 +52,7 @@ func (w Who) Caller() (caller.Caller, error) {
 		case g == "":
 			return caller.Caller{}, fmt.Errorf("the name of a group must not be empty")
 		case slices.Contains(c.Groups, g):
-		case c.Method != caller.MethodPassword:
+		case namespace != "" || c.IsAnonymous():
 			return caller.Caller{}, fmt.Errorf("%s is in no group but %s", user, strings.Join(c.Groups, ", "))
 		case strings.HasPrefix(g, caller.ReservedPrefix):
 			return caller.Caller{}, fmt.Errorf("the user %q cannot be in the group %q: of those with %s it is in %s only", user, g, caller.ReservedPrefix, caller.GroupAuthenticated)

@@ -62,3 +62,31 @@ func TestCaller(t *testing.T) {
 		})
 	}
 }
+
+func TestMethodOfCaller(t *testing.T) {
+	const devs = "devs"
+	cases := map[string]struct {
+		reason string
+		args   Who
+		want   caller.Method
+		err    string
+	}{
+		"a user":                         {"People have passwords.", Who{User: "alice", Groups: []string{devs}}, caller.MethodPassword, ""},
+		"a user of an issuer":            {"It may be in groups, too.", Who{User: "gh:a/b", Groups: []string{devs}, Method: caller.MethodOIDC}, caller.MethodOIDC, ""},
+		"a user, as a ServiceAccount":    {"Nobody is proved so.", Who{User: "alice", Method: caller.MethodServiceAccount}, "", `the method of a user must be password or jwt, not "serviceaccount": that of others follows from the name`},
+		"a ServiceAccount, by an issuer": {"Nobody is proved so.", Who{User: "system:serviceaccount:a:b", Method: caller.MethodOIDC}, "", "the method of system:serviceaccount:a:b follows from the name"},
+		"nobody, by an issuer":           {"Nobody is proved so.", Who{User: "system:anonymous", Method: caller.MethodOIDC}, "", "the method of system:anonymous follows from the name"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := tc.args.Caller()
+			said := ""
+			if err != nil {
+				said = err.Error()
+			}
+			if said != tc.err || got.Method != tc.want {
+				t.Errorf("%s: got %q and %q, want %q and %q", tc.reason, got.Method, said, tc.want, tc.err)
+			}
+		})
+	}
+}

@@ -14,6 +14,7 @@ import (
 	kjson "sigs.k8s.io/json"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/manifest"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 )
@@ -34,10 +35,11 @@ type Cases struct {
 type Case struct {
 	// Name tells it from others.
 	Name string `json:"name,omitempty"`
-	// As, UID, Provider, Groups and Extra are who asks, as for kubectl's --as.
+	// As, UID, Provider, Method, Groups and Extra are who asks, as for kubectl's --as.
 	As       string              `json:"as"`
 	UID      string              `json:"uid,omitempty"`
 	Provider string              `json:"provider,omitempty"`
+	Method   caller.Method       `json:"method,omitempty"`
 	Groups   []string            `json:"groups,omitempty"`
 	Extra    map[string][]string `json:"extra,omitempty"`
 	// From is the address, At the time; empty: not known, and now.
@@ -139,7 +141,7 @@ func strictly(text []byte, into any) error {
 
 // Question is the request of the case; now is its time if it names none.
 func (c Case) Question(now time.Time) (policy.Request, error) {
-	who, err := Who{User: c.As, UID: c.UID, Provider: c.Provider, Groups: c.Groups, Extra: c.Extra}.Caller()
+	who, err := Who{User: c.As, UID: c.UID, Provider: c.Provider, Method: c.Method, Groups: c.Groups, Extra: c.Extra}.Caller()
 	if err != nil {
 		return policy.Request{}, fmt.Errorf("as: %w", err)
 	}

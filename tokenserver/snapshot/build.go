@@ -62,7 +62,7 @@ func (b *Builder) Build(in Input) *Snapshot {
 	}
 	slices.SortFunc(s.Providers, func(a, b *provider.Provider) int { return strings.Compare(a.Name, b.Name) })
 	for _, p := range s.Providers {
-		if p.Htpasswd != nil && !slices.Contains(s.Prefixes, p.Prefix) {
+		if (p.Htpasswd != nil || p.JWT != nil) && !slices.Contains(s.Prefixes, p.Prefix) {
 			s.Prefixes = append(s.Prefixes, p.Prefix)
 		}
 	}

@@ -26,10 +26,18 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.AdmittedNamespacesApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Claim"):
 		return &apiv1alpha1.ClaimApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClaimMappings"):
+		return &apiv1alpha1.ClaimMappingsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClaimOrExpression"):
+		return &apiv1alpha1.ClaimOrExpressionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClaimValidationRule"):
+		return &apiv1alpha1.ClaimValidationRuleApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClusterAccessPolicy"):
 		return &apiv1alpha1.ClusterAccessPolicyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClusterAccessPolicySpec"):
 		return &apiv1alpha1.ClusterAccessPolicySpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ExtraMapping"):
+		return &apiv1alpha1.ExtraMappingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HtpasswdProvider"):
 		return &apiv1alpha1.HtpasswdProviderApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("IdentityProvider"):
@@ -44,6 +52,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.IssuedTokenSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("IssuedTokenStatus"):
 		return &apiv1alpha1.IssuedTokenStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("JWTIssuer"):
+		return &apiv1alpha1.JWTIssuerApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("JWTProvider"):
+		return &apiv1alpha1.JWTProviderApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KeyStatus"):
 		return &apiv1alpha1.KeyStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KubernetesProvider"):
@@ -84,6 +96,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.TokenRevocationApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TokenRevocationSpec"):
 		return &apiv1alpha1.TokenRevocationSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("UserValidationRule"):
+		return &apiv1alpha1.UserValidationRuleApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("When"):
 		return &apiv1alpha1.WhenApplyConfiguration{}
 

@@ -89,6 +89,8 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.Audience
   scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.AudienceMatchPolicy
+  scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.CIDR
   scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.Claim
@@ -109,6 +111,54 @@ var schemaYAML = typed.YAMLObject(`types:
             namedType: __untyped_deduced_
           elementRelationship: separable
     elementRelationship: atomic
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimExpression
+  scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimMappings
+  map:
+    fields:
+    - name: extra
+      type:
+        list:
+          elementType:
+            namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ExtraMapping
+          elementRelationship: associative
+          keys:
+          - key
+    - name: groups
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimOrExpression
+    - name: uid
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimOrExpression
+    - name: username
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimOrExpression
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimName
+  scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimOrExpression
+  map:
+    fields:
+    - name: claim
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimName
+    - name: expression
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimExpression
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimValidationRule
+  map:
+    fields:
+    - name: claim
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimName
+    - name: expression
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimExpression
+    - name: message
+      type:
+        scalar: string
+    - name: requiredValue
+      type:
+        scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.ClusterAccessPolicy
   map:
     fields:
@@ -174,6 +224,15 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.Effect
   scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ExtraMapping
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+    - name: valueExpression
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimExpression
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.HtpasswdProvider
   map:
     fields:
@@ -212,6 +271,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: htpasswd
       type:
         namedType: com.github.tokenwright.tokenwright.api.v1alpha1.HtpasswdProvider
+    - name: jwt
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.JWTProvider
     - name: kubernetes
       type:
         namedType: com.github.tokenwright.tokenwright.api.v1alpha1.KubernetesProvider
@@ -295,6 +357,53 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.tokenwright.tokenwright.api.v1alpha1.DateTime
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.IssuedTokenType
   scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.IssuerURL
+  scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.JWTIssuer
+  map:
+    fields:
+    - name: audienceMatchPolicy
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.AudienceMatchPolicy
+    - name: audiences
+      type:
+        list:
+          elementType:
+            namedType: com.github.tokenwright.tokenwright.api.v1alpha1.Audience
+          elementRelationship: associative
+    - name: certificateAuthority
+      type:
+        scalar: string
+    - name: discoveryURL
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.IssuerURL
+    - name: url
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.IssuerURL
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.JWTProvider
+  map:
+    fields:
+    - name: claimMappings
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimMappings
+    - name: claimValidationRules
+      type:
+        list:
+          elementType:
+            namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimValidationRule
+          elementRelationship: atomic
+    - name: issuer
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.JWTIssuer
+    - name: prefix
+      type:
+        scalar: string
+    - name: userValidationRules
+      type:
+        list:
+          elementType:
+            namedType: com.github.tokenwright.tokenwright.api.v1alpha1.UserValidationRule
+          elementRelationship: atomic
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.KeyIDFormat
   scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.KeyIdentification
@@ -649,6 +758,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: token
       type:
         namedType: com.github.tokenwright.tokenwright.api.v1alpha1.RevokedToken
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.UserValidationRule
+  map:
+    fields:
+    - name: expression
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimExpression
+    - name: message
+      type:
+        scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.Verification
   scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.When

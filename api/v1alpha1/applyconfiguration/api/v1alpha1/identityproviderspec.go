@@ -13,6 +13,8 @@ type IdentityProviderSpecApplyConfiguration struct {
 	Htpasswd *HtpasswdProviderApplyConfiguration `json:"htpasswd,omitempty"`
 	// kubernetes knows the ServiceAccounts of this cluster by their tokens.
 	Kubernetes *KubernetesProviderApplyConfiguration `json:"kubernetes,omitempty"`
+	// jwt knows callers by the tokens of one OpenID Connect issuer.
+	JWT *JWTProviderApplyConfiguration `json:"jwt,omitempty"`
 }
 
 // IdentityProviderSpecApplyConfiguration constructs a declarative configuration of the IdentityProviderSpec type for use with
@@ -34,5 +36,13 @@ func (b *IdentityProviderSpecApplyConfiguration) WithHtpasswd(value *HtpasswdPro
 // If called multiple times, the Kubernetes field is set to the value of the last call.
 func (b *IdentityProviderSpecApplyConfiguration) WithKubernetes(value *KubernetesProviderApplyConfiguration) *IdentityProviderSpecApplyConfiguration {
 	b.Kubernetes = value
+	return b
+}
+
+// WithJWT sets the JWT field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the JWT field is set to the value of the last call.
+func (b *IdentityProviderSpecApplyConfiguration) WithJWT(value *JWTProviderApplyConfiguration) *IdentityProviderSpecApplyConfiguration {
+	b.JWT = value
 	return b
 }

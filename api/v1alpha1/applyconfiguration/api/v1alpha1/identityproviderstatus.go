@@ -17,7 +17,7 @@ type IdentityProviderStatusApplyConfiguration struct {
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation of the spec that the conditions speak of; -1 before the first.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// type is htpasswd or kubernetes.
+	// type is htpasswd, kubernetes or jwt.
 	Type *string `json:"type,omitempty"`
 }
 
