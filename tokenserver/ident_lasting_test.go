@@ -244,3 +244,24 @@ func TestRegistryTokensAlwaysExpire(t *testing.T) {
 		t.Errorf("claims %v", claims)
 	}
 }
+
+// TestTokensWithoutAnExpiryNeedACurrentView: a server that would not have heard of a revocation says 503, and does not guess.
+func TestTokensWithoutAnExpiryNeedACurrentView(t *testing.T) {
+	var fence *snapshot.Fence
+	w := startIdent(t, v1alpha1.EdDSA, func(_ *Options, parts *Parts, _ *snapshot.Input) {
+		fence = snapshot.NewFence(time.Hour)
+		fence.Confirm(time.Now())
+		parts.Fence = fence
+	})
+	text := field(t, w.authorize(t, w.bearer(t, "alice", "secret"), `{"scope":"non_expiring"}`), "access_token")
+	if got := w.json(t, http.MethodGet, "/api/v1/tokens", text, ""); got.status != http.StatusOK {
+		t.Fatalf("status %d: %s", got.status, got.body)
+	}
+	old := snapshot.NewFence(time.Hour)
+	old.Confirm(time.Now().Add(-4 * time.Minute))
+	cutOff := startIdent(t, v1alpha1.EdDSA, func(_ *Options, parts *Parts, input *snapshot.Input) {
+		*input, parts.Records, parts.Fence = w.input, w.objects.Store(t), old
+	})
+	cutOff.objects = w.objects
+	cutOff.json(t, http.MethodGet, "/api/v1/tokens", text, "").is(t, "", 503, message("the token cannot be verified at present"))
+}

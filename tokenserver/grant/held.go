@@ -83,8 +83,11 @@ func (g *Granter) notRevoked(ctx context.Context, h *Held, now time.Time) error 
 	if index.Revocations().Token(h.ID) || h.Subject != "" && index.Revocations().Subject(h.Subject, h.Audience, h.Issued) {
 		return errRevoked
 	}
-	if !recorded {
+	switch {
+	case !recorded:
 		return nil
+	case g.Current != nil && !g.Current(): // it lives for long: what was revoked a moment ago matters
+		return errNotCurrent
 	}
 	found, err := g.Records.Get(ctx, h.ID)
 	switch {

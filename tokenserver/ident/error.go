@@ -18,6 +18,8 @@ func translate(err error) error {
 	switch failure.Kind {
 	case grant.BadCredentials, grant.BadClient:
 		e.Status = http.StatusUnauthorized
+	case grant.TooManyRequests:
+		e.Status = http.StatusTooManyRequests
 	case grant.NotAllowed:
 		e.Status = http.StatusForbidden
 	case grant.Unavailable:
