@@ -25,16 +25,18 @@ type options struct {
 	rounds   int
 	each     time.Duration
 	policies int
+	records  int
 	changes  int
 	out      string
 }
 
 func main() {
 	var o options
-	flag.StringVar(&o.only, "only", "", "cluster, throughput or rotation; empty: all")
+	flag.StringVar(&o.only, "only", "", "cluster, records, throughput or rotation; empty: all")
 	flag.IntVar(&o.rounds, "rounds", 40, "rounds in which two servers are asked in turn")
 	flag.DurationVar(&o.each, "each", 400*time.Millisecond, "how long one server is asked in a round")
 	flag.IntVar(&o.policies, "policies", manyPolicies, "policies on the API server")
+	flag.IntVar(&o.records, "records", 100_000, "records of refresh tokens on the API server")
 	flag.IntVar(&o.changes, "changes", 200, "policies that are created and deleted to measure when they take effect")
 	flag.StringVar(&o.out, "out", filepath.Join(controlplane.Root(), "bin", "bench.json"), "file for the report")
 	flag.Parse()
@@ -62,7 +64,7 @@ func run(o options) (err error) {
 		name string
 		run  func(context.Context, string, func(Case)) error
 	}{
-		{"cluster", o.cluster}, {"throughput", o.throughput}, {"rotation", o.rotation},
+		{"cluster", o.cluster}, {"records", o.onRecords}, {"throughput", o.throughput}, {"rotation", o.rotation},
 	} {
 		if o.only != "" && o.only != part.name {
 			continue
@@ -84,6 +86,11 @@ func run(o options) (err error) {
 
 func (o options) cluster(ctx context.Context, dir string, add func(Case)) error {
 	c := &onCluster{dir: dir, policies: o.policies, changes: o.changes, log: say}
+	return c.run(ctx, add)
+}
+
+func (o options) onRecords(ctx context.Context, dir string, add func(Case)) error {
+	c := &onRecords{onCluster: onCluster{dir: dir, log: say}, records: o.records}
 	return c.run(ctx, add)
 }
 
