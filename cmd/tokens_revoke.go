@@ -122,7 +122,7 @@ func (s *session) revokeSubject(ctx context.Context, subject, audience, before, 
 	}
 	spec := v1alpha1.TokenRevocationSpec{
 		Subject: &v1alpha1.RevokedSubject{Username: subject, Audience: v1alpha1.Audience(audience), IssuedBefore: dateTimeOf(at)},
-		Expires: dateTimeOf(now.Add(revocation.Remembered)), Reason: reason,
+		Expires: dateTimeOf(at.Add(revocation.Remembered + time.Hour)), Reason: reason,
 	}
 	what := fmt.Sprintf("All tokens that %s got until %s", subject, spec.Subject.IssuedBefore)
 	if audience != "" {
@@ -153,8 +153,24 @@ func (s *session) takeBack(ctx context.Context, spec v1alpha1.TokenRevocationSpe
 	if !revocation.SameTarget(there.Spec, spec) {
 		return fmt.Errorf("TokenRevocation %s of namespace %q is there and revokes something else: delete it, or create one of another name", name, s.namespace)
 	}
+	if endsBefore(&there, spec) {
+		return fmt.Errorf("TokenRevocation %s of namespace %q is there and is forgotten at %s, before the token ends: delete it, and revoke again",
+			name, s.namespace, there.Spec.Expires)
+	}
 	s.say("%s: revoked already by TokenRevocation %s", what, name)
 	return nil
+}
+
+// endsBefore says whether a recorded token would be good again before its record ends. Of others nobody knows the end: what
+// was revoked longer ago has less of it left.
+func endsBefore(there *v1alpha1.TokenRevocation, wanted v1alpha1.TokenRevocationSpec) bool {
+	if wanted.Token == nil {
+		return false
+	}
+	if _, recorded := slot.Parse(wanted.Token.ID); !recorded || wanted.Expires == "" {
+		return false
+	}
+	return revocation.Until(there.Spec, there.CreationTimestamp.Time).Before(revocation.Time(wanted.Expires))
 }
 
 func dateTimeOf(t time.Time) v1alpha1.DateTime {

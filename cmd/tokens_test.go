@@ -19,6 +19,7 @@ const (
 	aliceOld    = "0-2-bbbbbbbbbbbbbbbbbbbbbbbbbb"
 	bobToken    = "0-3-cccccccccccccccccccccccccc"
 	bobsRevoked = "0-4-dddddddddddddddddddddddddd"
+	bobsLong    = "0-5-eeeeeeeeeeeeeeeeeeeeeeeeee"
 )
 
 // testTokens lists and revokes, with the rights of the ClusterRoles.
@@ -43,6 +44,17 @@ func (b *keysBench) testTokens(t *testing.T) {
 			t.Errorf("again (-want +got):\n%s%s", diff, again.Stderr)
 		}
 	})
+	t.Run("revoke a token that somebody has revoked for too short a time", func(t *testing.T) {
+		b.issued(t, bobsLong, "bob", 48*time.Hour)
+		b.create(t, &v1alpha1.TokenRevocation{
+			ObjectMeta: metav1.ObjectMeta{Namespace: unmanaged, Name: "token-" + bobsLong},
+			Spec:       v1alpha1.TokenRevocationSpec{Token: &v1alpha1.RevokedToken{ID: bobsLong}, Expires: dateTimeOf(time.Now().Add(time.Hour))},
+		})
+		got := b.run(t, "tokens", "revoke", bobsLong, "-n", unmanaged)
+		if got.Status != 1 || !strings.Contains(got.Stderr, "is forgotten at ") {
+			t.Errorf("status %d, said %q", got.Status, got.Stderr)
+		}
+	})
 	t.Run("revoke a token that is not recorded", func(t *testing.T) {
 		const id = "mfrggzdfmztwq2lknnwg23tpoa"
 		b.tokens(t, "tokens", "revoke", id)
@@ -57,7 +69,7 @@ func (b *keysBench) testTokens(t *testing.T) {
 			want map[string]string
 		}{
 			"what is good":     {nil, map[string]string{aliceToken: tokenLive, bobToken: tokenLive}},
-			"all":              {[]string{"--all"}, map[string]string{aliceToken: tokenLive, aliceOld: tokenExpired, bobToken: tokenLive, bobsRevoked: tokenRevoked}},
+			"all":              {[]string{"--all"}, map[string]string{aliceToken: tokenLive, aliceOld: tokenExpired, bobToken: tokenLive, bobsRevoked: tokenRevoked, bobsLong: tokenRevoked}},
 			"of one user":      {[]string{"--all", "--subject=alice"}, map[string]string{aliceToken: tokenLive, aliceOld: tokenExpired}},
 			"of nobody":        {[]string{"--subject=carol"}, map[string]string{}},
 			"for one audience": {[]string{"--audience=other.example.com"}, map[string]string{}},

@@ -72,7 +72,7 @@ func TestAttacks(t *testing.T) {
 		"The server's own actions":  {"nobody granted them", "alice", "secret", asking("oauth:" + service + ":introspect,exchange,revoke"), want{200, "alice", []string{}}},
 		"A repository under a port": {"a host before a name makes another name", "alice", "secret", asking("repository:localhost:5000/team-a/app:push"), want{200, "alice", []string{}}},
 		"Actions joined by a star":  {"a star stands for what is granted, not for all", "alice", "secret", asking("repository:team-a/app:*,delete"), want{200, "alice", []string{"repository:team-a/app:pull,push"}}},
-		"An offline token":          {"there are none yet, and asking changes nothing", "alice", "secret", scoped(url.Values{"offline_token": {"true"}, "access_type": {"offline"}}), want{200, "alice", []string{"repository:team-a/app:pull,push"}}},
+		"An offline token":          {"no policy allows one, and asking changes nothing", "alice", "secret", scoped(url.Values{"offline_token": {"true"}, "access_type": {"offline"}}), want{200, "alice", []string{"repository:team-a/app:pull,push"}}},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -106,6 +106,15 @@ func TestHealthInArgoCD(t *testing.T) {
 			want:   health{Status: "Progressing", Message: "Being deleted"},
 		},
 	}
+	for _, kind := range []string{"IssuedToken", "TokenRevocation"} {
+		record := withStatus(nil)
+		record["kind"] = kind
+		cases[kind] = struct {
+			reason string
+			object map[string]any
+			want   health
+		}{"nothing has to be done about it", record, health{Status: "Healthy", Message: "In force"}}
+	}
 	script := string(read(t, "files/argocd/health.lua"))
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
