@@ -91,8 +91,9 @@ func TestRecordsAreCollectedWhenTheyHaveEnded(t *testing.T) {
 		want   []string
 	}{
 		{"the revoked refresh token goes at once", 0, []string{"token-0-1", second, "token-0-3", third}},
-		{"what has expired stays for a while", time.Hour + recordGrace, []string{"token-0-1", second, "token-0-3", third}},
-		{"and goes then; the revocation stays as long as its token", time.Hour + recordGrace + b.ClockSkew + 2*time.Second, []string{second, "token-0-3", third}},
+		{"its revocation stays for a while", recordGrace, []string{"token-0-1", second, "token-0-3", third}},
+		{"what has expired stays for a while; what no record needs is gone", time.Hour + recordGrace, []string{"token-0-1", "token-0-3", third}},
+		{"and goes then; the revocation stays as long as its record", time.Hour + recordGrace + b.ClockSkew + 2*time.Second, []string{"token-0-3", third}},
 		{"when the tokens end, so do they", 100*time.Hour + recordGrace + b.ClockSkew + 2*time.Second, []string{third}},
 		{"and what spoke of them", 101 * time.Hour, nil},
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/revocation"
+	"github.com/tokenwright/tokenwright/tokenserver/slot"
 )
 
 // deadRecords returns what may be deleted, by what had ended at the time:
@@ -14,6 +15,7 @@ import (
 //   - an IssuedToken that has expired;
 //   - an IssuedToken of a refresh token that is revoked. One of an access token stays until it expires: verifiers that go by
 //     status lists only see its place, and another token in that place would bring it back;
+//   - a TokenRevocation of a recorded token whose record is gone: no server takes the token without;
 //   - a TokenRevocation that has expired, when no record is there that it speaks of. Whoever wrote its expires may have been
 //     wrong, and a revocation must never end before what it revokes.
 func deadRecords(tokens []v1alpha1.IssuedToken, revocations []v1alpha1.TokenRevocation, ended time.Time) []client.Object {
@@ -32,11 +34,21 @@ func deadRecords(tokens []v1alpha1.IssuedToken, revocations []v1alpha1.TokenRevo
 	records := recordsOf(tokens)
 	for i := range revocations {
 		r := &revocations[i]
-		if revocation.Until(r.Spec, r.CreationTimestamp.Time).Before(ended) && r.DeletionTimestamp.IsZero() && !records.has(r) {
+		over := revocation.Until(r.Spec, r.CreationTimestamp.Time).Before(ended) || recorded(r) && r.CreationTimestamp.Time.Before(ended)
+		if over && r.DeletionTimestamp.IsZero() && !records.has(r) {
 			dead = append(dead, r)
 		}
 	}
 	return dead
+}
+
+// recorded says whether a revocation is of one recorded token.
+func recorded(r *v1alpha1.TokenRevocation) bool {
+	if r.Spec.Token == nil {
+		return false
+	}
+	_, ok := slot.Parse(r.Spec.Token.ID)
+	return ok
 }
 
 func isRevoked(revoked *revocation.Set, t *v1alpha1.IssuedToken) bool {

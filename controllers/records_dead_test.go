@@ -50,7 +50,9 @@ func TestDeadRecords(t *testing.T) {
 	past, future := noon.Add(-time.Second), noon.Add(time.Hour)
 	going := issued(1, v1alpha1.RefreshToken, past)
 	going.DeletionTimestamp = &metav1.Time{Time: past}
-	old := revokedToken(1, "")
+	unrecorded := revokedToken(1, "")
+	unrecorded.Spec.Token.ID = "mfrggzdfmztwq2lknnwg23tpoa"
+	old := *unrecorded.DeepCopy()
 	old.CreationTimestamp = metav1.NewTime(noon.AddDate(-1, 0, -1))
 	cases := map[string]struct {
 		reason      string
@@ -94,7 +96,11 @@ func TestDeadRecords(t *testing.T) {
 			want:   []string{"token-0-1-abcdefghijklmnopqrstuvwxyz"},
 		},
 		"a revocation without an end": {
-			reason: "a year is longer than any token lives", revocations: []v1alpha1.TokenRevocation{revokedToken(1, "")},
+			reason: "a year is longer than any token lives", revocations: []v1alpha1.TokenRevocation{unrecorded},
+		},
+		"a revocation of a recorded token that has no record": {
+			reason: "no server takes the token without", revocations: []v1alpha1.TokenRevocation{revokedToken(1, "")},
+			want: []string{"token-0-1-abcdefghijklmnopqrstuvwxyz"},
 		},
 		"a revocation without an end, a year later": {
 			reason: "as above", revocations: []v1alpha1.TokenRevocation{old}, want: []string{"token-0-1-abcdefghijklmnopqrstuvwxyz"},

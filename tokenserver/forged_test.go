@@ -9,13 +9,18 @@ import (
 	"fmt"
 	"math/big"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
 
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/fixture"
+	"github.com/tokenwright/tokenwright/tokenserver/caller"
+	"github.com/tokenwright/tokenwright/tokenserver/identity"
+	"github.com/tokenwright/tokenwright/tokenserver/provider"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
@@ -169,6 +174,13 @@ func TestARecordedTokenIsActiveAsLongAsItsRecord(t *testing.T) {
 	ask := func() reply { return w.form(t, "/introspect", "rs", "rs-secret", values("token", text)) }
 	end := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
 	record := fixture.AccessRecord(id, "alice", api, end)
+	from := w.snapshots.Load()
+	people := from.Providers[slices.IndexFunc(from.Providers, func(p *provider.Provider) bool { return p.Htpasswd != nil })]
+	proof, err := identity.ProofOf(from, caller.Caller{Username: "alice", Provider: people.Name, Method: caller.MethodPassword})
+	if err != nil {
+		t.Fatal(err)
+	}
+	record.Spec.Provider, record.Spec.Credential = v1alpha1.RecordedProvider{Name: proof.Provider, UID: proof.ProviderUID}, proof.Credential
 	if err := w.objects.Create(t.Context(), record); err != nil {
 		t.Fatal(err)
 	}
@@ -176,6 +188,12 @@ func TestARecordedTokenIsActiveAsLongAsItsRecord(t *testing.T) {
 	if got["active"] != true || got["exp"] != json.Number(fmt.Sprint(end.Unix())) || got["jti"] != id {
 		t.Fatalf("answer = %v", got)
 	}
+	hash := people.Htpasswd.Hashes["alice"]
+	people.Htpasswd.Hashes["alice"] = people.Htpasswd.Hashes["bob"]
+	ask().is(t, "her password has changed since", 200, inactive)
+	w.form(t, "/token", "", "", exchanging(text)).
+		is(t, "her password has changed since", 400, tokenProblem("INVALID_REQUEST", "invalid_request", "the subject_token was not accepted"))
+	people.Htpasswd.Hashes["alice"] = hash
 	w.form(t, "/revoke", "alice", "secret", values("token", text)).is(t, "it is hers", 200, "")
 	ask().is(t, "it was taken back", 200, inactive)
 }

@@ -12,12 +12,13 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/ident"
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/oauth"
+	"github.com/tokenwright/tokenwright/tokenserver/record"
 )
 
 // routes are all paths of the API listener.
 func (s *server) routes() http.Handler {
 	granter := s.granter()
-	limits := &oauth.Limits{}
+	limits := &record.Limits{}
 	token, others := docker.Endpoint{Granter: granter}, oauth.Server{Granter: granter, Limits: limits}
 	keys := discovery.JWKS{Snapshots: s.parts.Snapshots, MaxAge: s.options.JWKSMaxAge, Fence: s.parts.Fence}
 	nothing := func(http.ResponseWriter, *http.Request, *httpx.Exchange) error { return httpx.NotFound() }
@@ -28,7 +29,7 @@ func (s *server) routes() http.Handler {
 	}
 	if s.revokes() {
 		endpoints[oauth.PathRevoke] = s.endpoint(oauth.NameRevoke, oauth.Methods(), s.whenSynced(others.Revoke), oauth.WriteError)
-		lists := &discovery.StatusLists{Snapshots: s.parts.Snapshots, Records: s.parts.Records.Index(), Issuer: granter.Issuer}
+		lists := &discovery.StatusLists{Snapshots: s.parts.Snapshots, Records: s.parts.Records.Index(), Issuer: granter.Issuer, Current: s.current}
 		endpoints[discovery.PathStatusLists] = s.endpoint(discovery.NameStatusLists, discovery.Methods(), s.whenSynced(lists.Handle), httpx.WritePlainError)
 	}
 	if s.options.IdentAudience != "" {
@@ -62,7 +63,7 @@ func (s *server) granter() *grant.Granter {
 	lists, _ := discovery.Base(s.options.Issuer, s.options.PathPrefix)
 	granter := &grant.Granter{
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
-		Current: s.current,
+		Current: s.current, Logins: record.NewLoginLimits(),
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
 			Fence: s.parts.Fence, Log: s.options.Log, Lists: lists,

@@ -62,7 +62,7 @@ type Claim struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_.:/-]+$`
-	// +kubebuilder:validation:XValidation:rule="!(self in ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'access', 'nats', 'authorization', 'permissions', 'scope', 'client_id', 'typ', 'cnf', 'act', 'status'])",message="name must not be a claim that the server sets itself"
+	// +kubebuilder:validation:XValidation:rule="!(self in ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'access', 'nats', 'authorization', 'permissions', 'scope', 'client_id', 'typ', 'cnf', 'act', 'status', 'auth_time', 'tokenwright.dev/credential'])",message="name must not be a claim that the server sets itself"
 	Name string `json:"name,omitempty"`
 
 	// value is any JSON value of at most 4 KiB.

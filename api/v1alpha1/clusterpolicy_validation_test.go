@@ -9,7 +9,7 @@ import (
 // registered are the claims that the server sets itself.
 var registered = []string{
 	"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "access", "nats", "authorization", "permissions", "scope",
-	"client_id", "typ", "cnf", "act", "status",
+	"client_id", "typ", "cnf", "act", "status", "auth_time", "tokenwright.dev/credential",
 }
 
 // claim returns a spec with one claim; changes are laid over it.

@@ -3,6 +3,7 @@ package discovery
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -47,6 +48,9 @@ type StatusLists struct {
 	Records   *record.Index
 	// Issuer says whether anything may be signed now, and names the lists.
 	Issuer *issue.Issuer
+	// Current says whether the server would have heard of a revocation; nil: it always would. A list of one that would not could
+	// say VALID of a token that was taken back.
+	Current func() bool
 
 	mu sync.Mutex
 	// pass counts how often the records were read, and readAt is when they were last.
@@ -57,6 +61,8 @@ type StatusLists struct {
 	valid map[int][]int
 	kept  map[int]*keptList
 }
+
+var errNotCurrent = errors.New("the API server is away, and with it what was revoked since")
 
 // keptList is a signed list.
 type keptList struct {
@@ -82,6 +88,9 @@ func (s *StatusLists) Handle(w http.ResponseWriter, r *http.Request, x *httpx.Ex
 		return httpx.NotFound()
 	}
 	lifetime, err := s.Issuer.Usable(&issue.Request{Audience: audience, Time: x.Start})
+	if err == nil && s.Current != nil && !s.Current() {
+		err = errNotCurrent
+	}
 	if err != nil {
 		return &httpx.Error{
 			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: 5 * time.Second,

@@ -237,6 +237,21 @@ func TestAStaleServerSaysNothing(t *testing.T) {
 	}
 }
 
+// TestAServerThatWouldNotHearOfARevocationSaysNothing: it would say VALID of a token that was taken back elsewhere.
+func TestAServerThatWouldNotHearOfARevocationSaysNothing(t *testing.T) {
+	w := newLists(t, keyID(t))
+	w.Records.PutRecord(recorded(0, 11, nil))
+	current := true
+	w.Current = func() bool { return current }
+	if !w.valid(t, 0, 11) {
+		t.Fatal("the token is not valid")
+	}
+	current = false
+	if answer := w.ask("/statuslists/0", nil); answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") == "" {
+		t.Errorf("got %d %s", answer.Code, answer.Body)
+	}
+}
+
 // TestListsAreMadeOnceASecond follows one list: it is the same for a second whatever happens, then says what happened, and
 // is signed anew now and then though nothing did.
 func TestListsAreMadeOnceASecond(t *testing.T) {

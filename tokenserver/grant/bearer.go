@@ -86,15 +86,8 @@ func (g *Granter) session(ctx context.Context, from *snapshot.Snapshot, text, au
 		return Session{}, errForAnother
 	}
 	s := Session{Held: held}
-	if held.Record != nil {
-		if s.Caller, err = proveAgain(from, held.Record); err != nil {
-			return Session{}, err
-		}
-		s.Caller.Method = caller.MethodToken
-		return s, nil
-	}
-	if s.Caller, err = identity.Recall(from, held.Subject, held.Issued); err != nil {
-		return Session{}, err
+	if s.Caller, err = recalled(from, &s.Held); err != nil || held.Record != nil {
+		return s, err
 	}
 	if fresh, ok := takenUp(from, &s, now); ok {
 		s.Caller, s.Fresh = fresh, true
@@ -124,7 +117,8 @@ func takenUp(from *snapshot.Snapshot, s *Session, now time.Time) (caller.Caller,
 
 // justProved says whether a password proved the caller a short time ago.
 func justProved(who caller.Caller, now time.Time) bool {
-	return who.Method == caller.MethodPassword && now.Sub(who.AuthTime) <= proofLasts
+	age := now.Sub(who.AuthTime)
+	return who.Method == caller.MethodPassword && age >= 0 && age <= proofLasts
 }
 
 // bearer proves the caller by the bearer token. Unless its password was just proved, the new token gets no more than the one

@@ -117,7 +117,7 @@ func (g *Granter) ourSpeaker(ctx context.Context, from *snapshot.Snapshot, reque
 	if err != nil {
 		return caller.Caller{}, err
 	}
-	who, err := identity.Recall(from, held.Subject, held.Issued)
+	who, err := recalled(from, &held)
 	if err != nil {
 		return caller.Caller{}, err
 	}
@@ -130,6 +130,16 @@ func (g *Granter) ourSpeaker(ctx context.Context, from *snapshot.Snapshot, reque
 	}
 	progress.NotAfter = held.Expires
 	return who, nil
+}
+
+// recalled is the caller of a token of ours. That of a recorded one is proved again: its password may have changed since.
+func recalled(from *snapshot.Snapshot, held *Held) (caller.Caller, error) {
+	if held.Record == nil {
+		return identity.Recall(from, held.Subject, held.Issued)
+	}
+	who, err := proveAgain(from, held.Record)
+	who.Method = caller.MethodToken
+	return who, err
 }
 
 // mayExchange asks policy whether the caller may exchange a token for one of the audience.

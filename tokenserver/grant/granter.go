@@ -22,7 +22,7 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, from *snapshot.Snapshot, credentials identity.Credentials, now time.Time) (caller.Caller, error)
 }
 
-// Granter takes requests through the steps. All fields but Records and Current are required.
+// Granter takes requests through the steps. All fields but Records, Current and Logins are required.
 type Granter struct {
 	Snapshots     *snapshot.Holder
 	Authenticator Authenticator
@@ -32,6 +32,8 @@ type Granter struct {
 	// Current says whether the server would have heard of a revocation; nil: it always would. While it would not, no refresh
 	// token is taken: policies as they were last decide for the minutes of an access token, not for a token of months.
 	Current func() bool
+	// Logins bounds how many refresh tokens a user can have made; nil: nothing does.
+	Logins  *record.Limits
 	Audit   *audit.Log
 	Metrics *metrics.Metrics
 	Log     logr.Logger
@@ -91,14 +93,20 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	}
 
 	// 6. The refresh token: the one that came if policy still allows it, or a new one.
-	refresh, failure := g.refresh(ctx, from, request, progress, resumed)
+	refresh, made, failure := g.refresh(ctx, from, request, progress, resumed)
 	if failure != nil {
 		return Answer{}, failure
 	}
 
 	// 7. Decide, mint, audit.
 	issued, failure := g.issue(ctx, from, request, progress)
-	return Answer{Token: issued, Refresh: refresh}, failure
+	if failure != nil {
+		if made != nil {
+			g.forget(ctx, made)
+		}
+		return Answer{}, failure
+	}
+	return Answer{Token: issued, Refresh: refresh}, nil
 }
 
 // issue makes the token of the kind that was asked for.

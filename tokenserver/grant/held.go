@@ -105,11 +105,15 @@ func (g *Granter) notRevoked(ctx context.Context, h *Held, now time.Time) error 
 	return nil
 }
 
-// Usable asks provider and policy about a refresh token, as its next use will: nil if that would get a token from an address
-// that is not known. For other tokens there is nothing to ask: they are good until they end.
+// Usable asks the provider about a recorded token, and of a refresh token the policies, as its next use will: nil if that would
+// get a token from an address that is not known. For other tokens there is nothing to ask: they are good until they end.
 func (g *Granter) Usable(from *snapshot.Snapshot, h *Held, now time.Time) error {
-	if !h.IsRefresh() {
+	if h.Record == nil {
 		return nil
+	}
+	if !h.IsRefresh() {
+		_, err := proveAgain(from, h.Record)
+		return err
 	}
 	audience, known := from.Audiences[h.Audience]
 	if !known {

@@ -112,19 +112,20 @@ func proveAgain(from *snapshot.Snapshot, found *v1alpha1.IssuedToken) (caller.Ca
 	return identity.Resume(from, spec.Subject.Username, proof, revocation.Time(spec.AuthTime))
 }
 
-// refresh returns the refresh token that goes with the answer, if any.
-func (g *Granter) refresh(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request, resumed *v1alpha1.IssuedToken) (string, *Error) {
+// refresh returns the refresh token that goes with the answer, if any, and its record if it is a new one.
+func (g *Granter) refresh(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request, resumed *v1alpha1.IssuedToken) (string, *v1alpha1.IssuedToken, *Error) {
 	switch {
 	case resumed != nil:
 		progress.RefreshID = resumed.Spec.ID
-		return g.again(request, progress, resumed)
+		text, failure := g.again(request, progress, resumed)
+		return text, nil, failure
 	case request.AsClient || request.Subject != "":
 		// What a client could have again at any time, or what came from another token, is not made to last.
-		return "", nil
+		return "", nil, nil
 	case request.Offline && g.Records != nil && justProved(progress.Caller, request.Time):
 		return g.anew(ctx, from, request, progress)
 	}
-	return "", nil
+	return "", nil, nil
 }
 
 // again asks the policies anew about a refresh token that came.
@@ -138,40 +139,55 @@ func (g *Granter) again(request *Request, progress *issue.Request, resumed *v1al
 
 // stillAllowed says whether the policies as they are let the caller have a refresh token of that age.
 func stillAllowed(progress *issue.Request, resumed *v1alpha1.IssuedToken) bool {
-	longest := offlineLifetime(progress)
+	longest := progress.Policies.OfflineLongest(offlineRequest(progress))
 	return longest > 0 && progress.Time.Before(resumed.CreationTimestamp.Add(longest))
 }
 
 // anew makes and stores a refresh token if policy allows one. If it cannot be stored there is no answer: a client that asked
 // for one would keep the password instead.
-func (g *Granter) anew(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request) (string, *Error) {
+func (g *Granter) anew(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request) (string, *v1alpha1.IssuedToken, *Error) {
 	lifetime := min(offlineLifetime(progress), opaque.MaxLifetime).Truncate(time.Second)
 	if lifetime <= 0 {
-		return "", nil
+		return "", nil, nil
 	}
 	if _, err := g.Issuer.Usable(progress); err != nil {
-		return "", issueError(err)
+		return "", nil, issueError(err)
+	}
+	if failure := g.mayLogIn(progress); failure != nil {
+		return "", nil, failure
 	}
 	secret, err := opaque.NewSecret(g.Issuer.Random)
 	if err != nil {
-		return "", recordError(err)
+		return "", nil, recordError(err)
 	}
 	proof, err := identity.ProofOf(from, progress.Caller)
 	if err != nil {
-		return "", recordError(err)
+		return "", nil, recordError(err)
 	}
 	expires := request.Time.Truncate(time.Second).Add(lifetime)
 	token := newRecord(request, progress, proof, expires)
 	token.Spec.Type, token.Spec.SecretHash = v1alpha1.RefreshToken, secret.Hash()
 	if err := g.Records.Create(ctx, token); err != nil {
-		return "", recordError(err)
+		return "", nil, recordError(err)
 	}
 	text, err := from.Seals.Seal(token.Spec.ID, secret, expires)
 	if err != nil {
-		return "", recordError(err)
+		return "", nil, recordError(err)
 	}
 	progress.RefreshID = token.Spec.ID
-	return text, nil
+	return text, token, nil
+}
+
+// mayLogIn bounds how many refresh tokens a user has made: each is an object, and past the twentieth a second one.
+func (g *Granter) mayLogIn(progress *issue.Request) *Error {
+	if g.Logins == nil {
+		return nil
+	}
+	wait := g.Logins.Wait(progress.Caller.Username, progress.Time)
+	if wait <= 0 {
+		return nil
+	}
+	return &Error{Kind: TooManyRequests, Message: "too many refresh tokens were made for this user: try again later", RetryAfter: max(wait, time.Second)}
 }
 
 // newRecord is the record of a token, whose kind is not known yet.
@@ -191,10 +207,14 @@ func newRecord(request *Request, progress *issue.Request, proof identity.Proof, 
 
 // offlineLifetime is how long a refresh token of the caller may live by the policies as they are.
 func offlineLifetime(progress *issue.Request) time.Duration {
-	return progress.Policies.OfflineLifetime(policy.Request{
+	return progress.Policies.OfflineLifetime(offlineRequest(progress))
+}
+
+func offlineRequest(progress *issue.Request) policy.Request {
+	return policy.Request{
 		Caller: progress.Caller, Audience: progress.Audience.Name, SourceIP: progress.SourceIP, Time: progress.Time,
 		Admits: progress.Audience.Namespaces.Admits,
-	})
+	}
 }
 
 func dateTime(t time.Time) v1alpha1.DateTime {

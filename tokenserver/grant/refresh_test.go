@@ -41,6 +41,9 @@ func (a *apiServer) Create(_ context.Context, object client.Object, _ ...client.
 	if a.err != nil {
 		return a.err
 	}
+	if r, ok := object.(*v1alpha1.TokenRevocation); ok {
+		a.index.PutRevocation(r.DeepCopy())
+	}
 	if t, ok := object.(*v1alpha1.IssuedToken); ok {
 		t.CreationTimestamp, t.UID = metav1.NewTime(now), types.UID(t.Name)
 		a.stored[t.Name] = t.DeepCopy()
@@ -389,5 +392,65 @@ func TestASubjectThatWasJustRevokedWaits(t *testing.T) {
 	}
 	if err := ask("alice", now.Add(failure.RetryAfter)); err != nil {
 		t.Errorf("after %s: %v", failure.RetryAfter, err)
+	}
+}
+
+// TestLoginsAreBounded is docker login in a loop: each leaves an object, and past the twentieth a second one.
+func TestLoginsAreBounded(t *testing.T) {
+	r := newRefreshing(t)
+	r.Logins = record.NewLoginLimits()
+	made := 0
+	for range 100 {
+		_, err := r.login("alice")
+		var failure *Error
+		switch {
+		case err == nil:
+			made++
+		case !errors.As(err, &failure) || failure.Kind != TooManyRequests || failure.RetryAfter <= 0 || failure.RetryAfter > 10*time.Second:
+			t.Fatalf("got %v", err)
+		}
+	}
+	if made != 60 {
+		t.Errorf("%d were made", made)
+	}
+	if answer, err := r.login("bob"); err != nil || answer.Text == "" {
+		t.Errorf("bob, who gets none: %v", err)
+	}
+}
+
+// TestNoRecordStaysOfATokenThatDidNotCome is an audit log that cannot be written.
+func TestNoRecordStaysOfATokenThatDidNotCome(t *testing.T) {
+	r := newRefreshing(t)
+	if err := r.Audit.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := r.login("alice"); err == nil || answer.Refresh != "" {
+		t.Fatalf("got %v, %v", answer, err)
+	}
+	if len(r.server.stored) != 1 {
+		t.Fatalf("%d records", len(r.server.stored))
+	}
+	for _, stored := range r.server.stored {
+		if !r.server.index.Revoked(stored) {
+			t.Error("the record is good, and nobody has its token")
+		}
+	}
+}
+
+// TestAPolicyThatEndsDoesNotEndItsTokensSooner: a refresh token ended at half of what was left of its policy.
+func TestAPolicyThatEndsDoesNotEndItsTokensSooner(t *testing.T) {
+	r := newRefreshing(t)
+	end := now.Add(10 * time.Hour)
+	r.input.Policies = fixture.Policies(t, fixture.Cluster("alice", []v1alpha1.Subject{fixture.User("alice")}, fixture.Repositories("**", "pull"),
+		func(s *v1alpha1.ClusterAccessPolicySpec) {
+			s.OfflineAccess = &v1alpha1.OfflineAccess{MaxLifetime: "48h"}
+			s.When = &v1alpha1.When{NotAfter: v1alpha1.DateTime(end.Format(time.RFC3339))}
+		}))
+	r.publish()
+	text := r.token(t)
+	for after, want := range map[time.Duration]Kind{time.Hour: "", 9 * time.Hour: "", 10 * time.Hour: BadCredentials} {
+		if _, err := r.refreshed(text, now.Add(after)); kindOf(err) != want {
+			t.Errorf("after %s: %v", after, err)
+		}
 	}
 }

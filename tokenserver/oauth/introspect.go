@@ -57,8 +57,8 @@ func (s *Server) Introspect(w http.ResponseWriter, r *http.Request, x *httpx.Exc
 
 func (s *Server) introspect(r *http.Request, q *question) (Introspection, error) {
 	held, err := s.Granter.Held(r.Context(), q.from, q.token, q.Time, types()...)
-	if err == nil && held.IsRefresh() {
-		if q.hint != hintRefresh {
+	if err == nil {
+		if held.IsRefresh() && q.hint != hintRefresh {
 			// Many resources look at active alone, and would accept as a bearer what is for this server only.
 			return Introspection{}, nil
 		}

@@ -55,7 +55,7 @@ func (s *Server) revoke(r *http.Request, q *question, held *grant.Held) error {
 			Message: "the token is not the caller's, and no policy lets the caller revoke tokens of its audience",
 		}
 	}
-	if wait := s.Limits.wait(q.who.Username, q.Time); wait > 0 {
+	if wait := s.Limits.Wait(q.who.Username, q.Time); wait > 0 {
 		return tooMany("the caller revokes too many tokens", wait, nil)
 	}
 	if s.Granter.Records == nil {

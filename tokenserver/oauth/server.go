@@ -7,6 +7,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
+	"github.com/tokenwright/tokenwright/tokenserver/record"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
@@ -33,7 +34,7 @@ const retryAfter = 5 * time.Second
 type Server struct {
 	Granter *grant.Granter
 	// Limits bounds what callers have stored.
-	Limits *Limits
+	Limits *record.Limits
 }
 
 // question is one request to either endpoint by a caller who has been proved.

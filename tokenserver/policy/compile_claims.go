@@ -19,7 +19,7 @@ const maxClaimValue = 4096
 func registeredClaims() []string {
 	return []string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "access", "nats", "authorization", "permissions", "scope",
-		"client_id", "typ", "cnf", "act", "status",
+		"client_id", "typ", "cnf", "act", "status", "auth_time", "tokenwright.dev/credential",
 	}
 }
 

@@ -71,7 +71,13 @@ func (x *Index) Entitlements(req Request) (Entitlements, error) {
 
 // OfflineLifetime returns the longest life of a refresh token that the caller may have for the request's audience; zero if
 // none. It does not look at claims: policies that disagree on those say nothing against a refresh token.
-func (x *Index) OfflineLifetime(req Request) time.Duration {
+func (x *Index) OfflineLifetime(req Request) time.Duration { return x.offline(req, true) }
+
+// OfflineLongest is OfflineLifetime counted from when a refresh token was issued: policies that end bound it by ending, and not
+// by how little of them is left.
+func (x *Index) OfflineLongest(req Request) time.Duration { return x.offline(req, false) }
+
+func (x *Index) offline(req Request, left bool) time.Duration {
 	req.Resource, req.Actions = Resource{}, nil
 	var result Entitlements
 	for _, p := range x.extras(req) {
@@ -79,7 +85,7 @@ func (x *Index) OfflineLifetime(req Request) time.Duration {
 			continue
 		}
 		var notAfter time.Time
-		if p.when != nil {
+		if left && p.when != nil {
 			notAfter = p.when.notAfter
 		}
 		result.offline(p.offline, req.Time, notAfter)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/revocation"
 )
 
 const (
@@ -44,6 +45,12 @@ func refreshTokens(of []*v1alpha1.IssuedToken, clientID string) []*v1alpha1.Issu
 // admit refuses a record to a user who has too many. Refresh tokens that will make room for it do not count.
 func (s *Store) admit(t *v1alpha1.IssuedToken) error {
 	mine := s.List(t.Spec.Subject.Username, s.options.Now())
+	if t.Spec.Type == v1alpha1.AccessToken {
+		// Of access tokens those that are revoked count, too: their records stay until they expire.
+		mine = slices.DeleteFunc(s.options.Index.of(t.Spec.Subject.Username), func(other *v1alpha1.IssuedToken) bool {
+			return !s.options.Now().Before(revocation.Time(other.Spec.Expires))
+		})
+	}
 	if len(mine) < MaxPerSubject {
 		return nil
 	}

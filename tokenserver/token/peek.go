@@ -2,9 +2,10 @@ package token
 
 import (
 	"encoding/base64"
-	"encoding/json"
 	"strings"
 	"time"
+
+	"github.com/go-jose/go-jose/v4/json"
 )
 
 // Claimed is what a token says of itself. Nobody has verified it.
@@ -30,6 +31,7 @@ func Peek(text string) (Claimed, bool) {
 		// A NumericDate may have a fraction (RFC 7519, section 2).
 		Expiry float64 `json:"exp"`
 	}
+	// As verifiers read it: EXP is not exp.
 	if err := json.Unmarshal(decoded, &claims); err != nil {
 		return Claimed{}, false
 	}

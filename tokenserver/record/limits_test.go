@@ -1,4 +1,4 @@
-package oauth
+package record
 
 import (
 	"fmt"
@@ -10,18 +10,18 @@ func TestLimitsLetACallerGoOnLater(t *testing.T) {
 	var l Limits
 	now := time.Unix(1_000_000, 0)
 	for n := range storedAtOnce {
-		if wait := l.wait("alice", now); wait != 0 {
+		if wait := l.Wait("alice", now); wait != 0 {
 			t.Fatalf("after %d it must wait %s", n, wait)
 		}
 	}
-	wait := l.wait("alice", now)
+	wait := l.Wait("alice", now)
 	if wait <= 0 || wait > time.Second {
 		t.Errorf("it must wait %s", wait)
 	}
-	if wait := l.wait("bob", now); wait != 0 {
+	if wait := l.Wait("bob", now); wait != 0 {
 		t.Errorf("another must wait %s", wait)
 	}
-	if wait := l.wait("alice", now.Add(time.Second)); wait != 0 {
+	if wait := l.Wait("alice", now.Add(time.Second)); wait != 0 {
 		t.Errorf("a second later it must wait %s", wait)
 	}
 }
@@ -31,12 +31,12 @@ func TestLimitsRememberABoundedNumberOfCallers(t *testing.T) {
 	var l Limits
 	now := time.Unix(1_000_000, 0)
 	for n := range 2 * mostCallers {
-		l.wait(fmt.Sprint("caller-", n), now)
+		l.Wait(fmt.Sprint("caller-", n), now)
 	}
 	if len(l.callers) > mostCallers {
 		t.Errorf("%d callers are remembered", len(l.callers))
 	}
-	if wait := l.wait("caller-0", now); wait != 0 {
+	if wait := l.Wait("caller-0", now); wait != 0 {
 		t.Errorf("one who was forgotten must wait %s", wait)
 	}
 }
