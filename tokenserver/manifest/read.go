@@ -16,6 +16,9 @@ type Options struct {
 	Stdin io.Reader
 	// EmptyFolders says that a folder without manifests is in order, and not a path that cannot be read.
 	EmptyFolders bool
+	// PlainFiles says that what is no plain file, and a link that leads nowhere, are errors where a manifest may be, and are
+	// not passed over: what is read again and again must not vanish because something else took its place.
+	PlainFiles bool
 }
 
 // Problem is one thing because of which an API server would not take an object, or a file cannot be understood.

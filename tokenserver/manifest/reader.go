@@ -99,7 +99,7 @@ type look struct {
 
 func (r *Reader) look(paths []string) *look {
 	l := &look{paths: slices.Clone(paths)}
-	l.files, l.folders, l.unreadable = find(paths, r.options.EmptyFolders)
+	l.files, l.folders, l.unreadable = find(r.options, paths)
 	l.infos = make([]fs.FileInfo, 0, len(l.files))
 	for _, f := range l.files {
 		l.infos = append(l.infos, f.looks())

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -264,5 +265,26 @@ func TestEmptyFolders(t *testing.T) {
 	}
 	if _, _, err := manifest.Read(manifest.Options{EmptyFolders: true}, filepath.Join(folder, "gone")); err == nil {
 		t.Error("a folder that is not there is none")
+	}
+}
+
+// TestPlainFiles shows that where nothing may vanish, a pipe is refused also where it is named: it would hold nothing when it
+// is read for the second time. A file of a tool is passed over all the same.
+func TestPlainFiles(t *testing.T) {
+	folder := t.TempDir()
+	write(t, folder, "a.yaml", good("a"))
+	if err := os.Symlink("somebody@host.1:2", filepath.Join(folder, ".#a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, problems, err := manifest.Read(manifest.Options{PlainFiles: true}, folder); err != nil || len(problems) > 0 {
+		t.Errorf("the lock of an editor: %v, %s", err, lines(problems))
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := pipe + " is neither a plain file nor a folder"
+	if _, _, err := manifest.Read(manifest.Options{PlainFiles: true}, folder, pipe); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }

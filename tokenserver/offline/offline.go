@@ -69,7 +69,7 @@ func New(o Options) (*Offline, error) {
 	off := &Offline{
 		options: o, watcher: watcher.New(o.Log.WithName("watch"), watcher.Poll), taken: map[metav1.Object]bool{},
 		// A folder may lose its last file while the server runs; at the start that is a mistake: see begin.
-		reader: manifest.NewReader(manifest.Options{EmptyFolders: true}),
+		reader: manifest.NewReader(manifest.Options{EmptyFolders: true, PlainFiles: true}),
 	}
 	off.condition.Store(&Condition{})
 	if err := off.begin(); err != nil {

@@ -3,6 +3,7 @@ package offline
 import (
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -93,6 +94,21 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 					w.t.Fatal(err)
 				}
 			}, func(w *world) { w.write("deny.yaml", denyManifest) }, "no such file or directory",
+		},
+		"a file that became a pipe": {
+			"nobody knows what comes out of it next", func(w *world) {
+				w.put("deny.yaml", func(path string) error { return syscall.Mkfifo(path, 0o600) })
+			}, func(w *world) { w.write("deny.yaml", denyManifest) }, "deny.yaml is neither a plain file nor a folder",
+		},
+		"a file that became a link to a device": {
+			"", func(w *world) {
+				w.put("deny.yaml", func(path string) error { return os.Symlink("/dev/null", path) })
+			}, func(w *world) { w.write("deny.yaml", denyManifest) }, "deny.yaml is neither a plain file nor a folder",
+		},
+		"a folder that is a link to nowhere": {
+			"what it leads to was not mounted", func(w *world) {
+				w.put("denials", func(path string) error { return os.Symlink("/nonexistent/denials", path) })
+			}, func(w *world) { w.remove("denials") }, "denials: no such file or directory",
 		},
 		"the folder is not there": {
 			"a volume was not mounted", func(w *world) {
