@@ -110,6 +110,20 @@ func TestACrashBetweenTheAuthorityAndItsKeys(t *testing.T) {
 	}
 }
 
+// TestACrashWhilePublishing has a process that ended while it wrote the first file of what is public.
+func TestACrashWhilePublishing(t *testing.T) {
+	w := newWorld(t, signingKey("registry", nil))
+	w.keep()
+	w.stop()
+	folder := filepath.Join(w.path, "public", "registry-keys")
+	must(t, os.RemoveAll(folder))
+	must(t, os.Mkdir(folder, 0o755))
+	must(t, os.WriteFile(filepath.Join(folder, ".new-published.json"), []byte(`{"sig`), 0o600))
+	w.start()
+	w.keep()
+	w.verify("registry", w.file("public", "registry-keys", "ca.crt"))
+}
+
 // TestAnOlderStateIsRestored has somebody who puts back a copy of the folder of keys.
 func TestAnOlderStateIsRestored(t *testing.T) {
 	w := newWorld(t, signingKey("registry", nil))

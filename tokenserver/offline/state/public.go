@@ -131,6 +131,25 @@ func (d *Dir) Names() (map[string]Mark, error) {
 	return marks, nil
 }
 
+// clearPublic removes what a crash left half written: it would be taken for somebody else's. A folder that is not ours is
+// left alone; whoever needs it says what is wrong with it.
+func (d *Dir) clearPublic() error {
+	found, err := fs.ReadDir(d.public.FS(), ".")
+	if err != nil {
+		return fmt.Errorf("read what is published: %w", err)
+	}
+	for _, entry := range found {
+		folder, err := d.publicFolder(entry.Name(), false)
+		if folder == nil || err != nil {
+			continue
+		}
+		if err := errors.Join(clearParts(folder), folder.Close()); err != nil {
+			return fmt.Errorf("clear what is published: %w", err)
+		}
+	}
+	return nil
+}
+
 // PublicPath is where what is published under the name is.
 func (d *Dir) PublicPath(name string) string { return filepath.Join(d.path, publicFolder, name) }
 
