@@ -145,6 +145,38 @@ func TestAnOlderStateIsRestored(t *testing.T) {
 	w.verify("registry", authorities)
 }
 
+// TestAStateFromBeforeAnotherAuthority has somebody who puts back a whole copy of the folder of keys, from before registries
+// were given another ca.crt.
+func TestAStateFromBeforeAnotherAuthority(t *testing.T) {
+	w := newWorld(t, signingKey("registry", nil))
+	w.keep()
+	files := []string{"registry-signing-key.json", "registry-certificate-authority.json"}
+	backup := map[string]string{}
+	for _, name := range files {
+		backup[name] = w.file("keys", name)
+	}
+	w.keys[0] = annotated(w.keys[0], v1alpha1.AnnotationRotateCA, "1")
+	w.keep()
+	w.keys[0] = annotated(w.keys[0], v1alpha1.AnnotationConfirmCA, "1")
+	w.keep()
+	trusted := w.file("public", "registry-keys", "ca.crt")
+	w.stop()
+	for name, text := range backup {
+		must(t, os.WriteFile(filepath.Join(w.path, "keys", name), []byte(text), 0o600))
+	}
+	want := filepath.Join(w.path, "keys", files[1]) + " holds another certificate authority than the one that is published"
+	if err := w.tryStart(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Fatalf("%v does not say %q", err, want)
+	}
+	if w.file("public", "registry-keys", "ca.crt") != trusted {
+		t.Error("what registries trust was replaced")
+	}
+	must(t, os.RemoveAll(filepath.Join(w.path, "public", "registry-keys")))
+	w.start()
+	w.keep()
+	w.verify("registry", w.file("public", "registry-keys", "ca.crt"))
+}
+
 // TestAGenerationThatNobodyReached has somebody who can write what is published: the key set must not leap to where no
 // generation is believed any more.
 func TestAGenerationThatNobodyReached(t *testing.T) {

@@ -98,6 +98,20 @@ func replace(folder *os.Root, name, want string) error {
 	return write(folder, name, []byte(want), publicFileMode)
 }
 
+// Entry is the file that is published under the name; empty if there is none.
+func (d *Dir) Entry(name, entry string) ([]byte, error) {
+	folder, err := d.publicFolder(name, false)
+	if folder == nil || err != nil {
+		return nil, err
+	}
+	defer folder.Close() //nolint:errcheck // nothing was written
+	text, err := folder.ReadFile(entry)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read what is published: %w", err)
+	}
+	return text, nil
+}
+
 // Withdraw removes what is published under the name.
 func (d *Dir) Withdraw(name string) error {
 	folder, err := d.publicFolder(name, false)
