@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +144,30 @@ func TestAnOlderStateIsRestored(t *testing.T) {
 		t.Errorf("nobody is told:\n%s", w.log.String())
 	}
 	w.verify("registry", authorities)
+}
+
+// TestAStateFromBeforeARevocation has somebody who puts back a copy of the folder of keys when nothing but what is published
+// remembers that a key was revoked.
+func TestAStateFromBeforeARevocation(t *testing.T) {
+	w := newWorld(t, signingKey("registry", nil))
+	w.keep()
+	w.until(begin.Add(20*time.Minute), nil)
+	leaked, backup := w.active("registry"), w.file("keys", "registry-signing-key.json")
+	w.keys[0] = signingKey("registry", func(key *v1alpha1.SigningKey) { key.Spec.RevokedKeyIDs = []string{leaked} })
+	w.keep()
+	took := w.active("registry")
+	w.keys[0] = signingKey("registry", nil)
+	w.stop()
+	must(t, os.WriteFile(filepath.Join(w.path, "keys", "registry-signing-key.json"), []byte(backup), 0o600))
+	w.start()
+	w.keep()
+	if slices.Contains(w.published("registry-keys"), leaked) || w.active("registry") == leaked {
+		t.Error("the revoked key signs or is trusted again")
+	}
+	if w.active("registry") != took {
+		t.Error("the key that was public, and in the older state, does not sign")
+	}
+	w.verify("registry", w.file("public", "registry-keys", "ca.crt"))
 }
 
 // TestAStateFromBeforeAnotherAuthority has somebody who puts back a whole copy of the folder of keys, from before registries
