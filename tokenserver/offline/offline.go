@@ -140,7 +140,8 @@ func (o *Offline) Run(ctx context.Context) error {
 
 // reload takes over the manifests as they are now, unless they have a problem.
 func (o *Offline) reload() {
-	if o.reader.Unchanged(o.options.Manifests...) {
+	// What the reader has nothing against may have been refused all the same: then it is not in force.
+	if o.reader.Unchanged(o.options.Manifests...) && o.Condition().Problems == nil {
 		o.watcher.Watch(o.reader.Folders(), o.options.Manifests)
 		o.note(func(c *Condition) { c.Loaded = time.Now() })
 		return

@@ -151,6 +151,27 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 	}
 }
 
+// TestWhatIsRefusedStaysRefused has a set with nothing wrong but where an object is, which is looked at again and again.
+func TestWhatIsRefusedStaysRefused(t *testing.T) {
+	w := newWorld(t, map[string]string{"key.yaml": keyManifest, "allow.yaml": allowManifest})
+	off, err := New(w.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer off.Close() //nolint:errcheck // the folder is a test's
+	loaded, old := off.Condition().Loaded, time.Now().Add(-time.Hour)
+	w.write("other.yaml", strings.ReplaceAll(keyManifest, system, "elsewhere"))
+	if err := os.Chtimes(w.folder+"/other.yaml", old, old); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		off.reload()
+		if c := off.Condition(); c.ProblemCount != 1 || !c.Loaded.Equal(loaded) {
+			t.Errorf("%d problems, and manifests were in force last at %s, not %s", c.ProblemCount, c.Loaded, loaded)
+		}
+	}
+}
+
 // TestOneProblemRefusesAll has an Allow that was taken out of one file while another cannot be read.
 func TestOneProblemRefusesAll(t *testing.T) {
 	w := newWorld(t, map[string]string{"key.yaml": keyManifest, "allow.yaml": allowManifest})
