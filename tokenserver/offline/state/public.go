@@ -41,7 +41,7 @@ func (d *Dir) Published(name string) (Mark, error) {
 }
 
 func (d *Dir) mark(folder *os.Root, name string) (Mark, error) {
-	text, err := folder.ReadFile(markFile)
+	text, err := read(folder, markFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		found, err := fs.ReadDir(folder.FS(), ".")
@@ -57,6 +57,18 @@ func (d *Dir) mark(folder *os.Root, name string) (Mark, error) {
 		return Mark{}, fmt.Errorf("%s is damaged: remove the folder, and it is made anew", filepath.Join(d.PublicPath(name), markFile))
 	}
 	return mark, nil
+}
+
+// read reads a file if it is a plain one: who opens a pipe waits for whoever writes into it.
+func read(folder *os.Root, name string) ([]byte, error) {
+	info, err := folder.Lstat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a plain file", name)
+	}
+	return folder.ReadFile(name)
 }
 
 // Publish replaces the files that are published under the name; each is whole at any time. The caller has looked at whose
@@ -105,7 +117,7 @@ func (d *Dir) Entry(name, entry string) ([]byte, error) {
 		return nil, err
 	}
 	defer folder.Close() //nolint:errcheck // nothing was written
-	text, err := folder.ReadFile(entry)
+	text, err := read(folder, entry)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read what is published: %w", err)
 	}
