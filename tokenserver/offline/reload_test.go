@@ -158,7 +158,7 @@ func TestWhatIsRefusedStaysRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer off.Close() //nolint:errcheck // the folder is a test's
+	defer off.Close()
 	loaded, old := off.Condition().Loaded, time.Now().Add(-time.Hour)
 	w.write("other.yaml", strings.ReplaceAll(keyManifest, system, "elsewhere"))
 	if err := os.Chtimes(w.folder+"/other.yaml", old, old); err != nil {
