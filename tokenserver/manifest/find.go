@@ -35,8 +35,8 @@ type file struct {
 type finder struct {
 	files []file
 	known map[string]bool
-	// empty says that a folder may have no files.
-	empty bool
+	// empty says that a folder may have no files, and plain that only plain files are in order.
+	empty, plain bool
 	// folders are those in which files come and go.
 	folders map[string]bool
 	// met counts what was found, also where it was known.
@@ -45,8 +45,8 @@ type finder struct {
 
 // find returns the files of the paths, an error for each path that cannot be followed, and the folders in which something
 // happens when a file comes, goes or changes; beside those in which the paths themselves lie.
-func find(paths []string, empty bool) (files []file, folders map[string]bool, unreadable []error) {
-	f := &finder{known: map[string]bool{}, empty: empty, folders: map[string]bool{}}
+func find(o Options, paths []string) (files []file, folders map[string]bool, unreadable []error) {
+	f := &finder{known: map[string]bool{}, empty: o.EmptyFolders, plain: o.PlainFiles, folders: map[string]bool{}}
 	for _, path := range paths {
 		if err := f.path(path); err != nil {
 			unreadable = append(unreadable, err)
@@ -65,6 +65,9 @@ func (f *finder) path(path string) error {
 		return err
 	}
 	if !info.IsDir() {
+		if f.plain && !info.Mode().IsRegular() {
+			return notPlain(path)
+		}
 		f.link(path)
 		return nil
 	}
@@ -115,7 +118,7 @@ func (f *finder) entry(path string) error {
 	manifest, hidden := isManifest(path), strings.HasPrefix(filepath.Base(path), ".")
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && (!manifest || hidden):
+	case errors.Is(err, fs.ErrNotExist) && (hidden || !manifest && !f.lost(path)):
 		return nil // a link to nowhere, such as the lock of an editor
 	case err != nil:
 		return err
@@ -125,9 +128,19 @@ func (f *finder) entry(path string) error {
 		return f.folder(path)
 	case manifest && info.Mode().IsRegular():
 		f.link(path)
+	case manifest && f.plain:
+		return notPlain(path)
 	}
 	return nil
 }
+
+// lost says whether what a link leads to may have been a folder of manifests, and must not be passed over.
+func (f *finder) lost(path string) bool {
+	_, err := os.Lstat(path)
+	return f.plain && err == nil
+}
+
+func notPlain(path string) error { return fmt.Errorf("%s is neither a plain file nor a folder", path) }
 
 func isManifest(path string) bool {
 	return slices.Contains(extensions, filepath.Ext(path))

@@ -31,8 +31,16 @@ type keptFile struct {
 // places of what is wrong.
 func (k *keptFile) same(info fs.FileInfo) bool {
 	return k != nil && k.info != nil && info != nil && os.SameFile(k.info, info) && k.info.Size() == info.Size() &&
-		k.info.ModTime().Equal(info.ModTime()) && k.read.Sub(info.ModTime()) > settled &&
+		k.info.ModTime().Equal(info.ModTime()) && k.read.Sub(info.ModTime()) > settled && sameChange(k.info, info) &&
 		!slices.ContainsFunc(k.documents, func(d keptDocument) bool { return !d.good() })
+}
+
+// sameChange says whether the system knows of no change between the two: a file of the same size that was written over and
+// given its old time, or that took the place of one which was removed, looks the same otherwise.
+func sameChange(a, b fs.FileInfo) bool {
+	before, known := changed(a)
+	now, also := changed(b)
+	return known && also && before.Equal(now)
 }
 
 func (k *keptFile) bySum() map[[sha256.Size]byte]*keptDocument {

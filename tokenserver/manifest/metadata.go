@@ -22,7 +22,7 @@ func (r *reader) metadata(o *object, namespaced bool, name apivalidation.Validat
 	if !found || m == nil {
 		m = &metav1.ObjectMeta{}
 	}
-	findings := r.created(m, namespaced, name)
+	findings := r.created(o, m, namespaced, name)
 	for _, path := range unknown {
 		findings = append(findings, unknownField(path))
 	}
@@ -56,7 +56,7 @@ func wrongType(metadata any) finding {
 }
 
 // created takes away what only an API server says of an object, and returns what is wrong with the rest.
-func (r *reader) created(m *metav1.ObjectMeta, namespaced bool, name apivalidation.ValidateNameFunc) []finding {
+func (r *reader) created(o *object, m *metav1.ObjectMeta, namespaced bool, name apivalidation.ValidateNameFunc) []finding {
 	if namespaced && m.Namespace == "" {
 		m.Namespace = r.options.Namespace
 	}
@@ -65,7 +65,13 @@ func (r *reader) created(m *metav1.ObjectMeta, namespaced bool, name apivalidati
 		findings = append(findings, finding{path: "metadata.name", message: "must be given"})
 		m.Name = "unnamed" // which is said once
 	}
-	findings = append(findings, findingsOf(apivalidation.ValidateObjectMeta(m, namespaced, name, field.NewPath("metadata")))...)
+	errs := apivalidation.ValidateObjectMeta(m, namespaced, name, field.NewPath("metadata"))
+	if o.typ.core() && o.typ.kind == kindSecret {
+		for _, err := range errs {
+			err.BadValue = field.OmitValueType{} // a label may be a line that lost its place
+		}
+	}
+	findings = append(findings, findingsOf(errs)...)
 	m.GenerateName, m.UID, m.ResourceVersion, m.Generation = "", "", "", 1
 	m.CreationTimestamp, m.DeletionTimestamp, m.DeletionGracePeriodSeconds = metav1.Time{}, nil, nil
 	m.ManagedFields = nil

@@ -3,6 +3,7 @@ package manifest
 import (
 	"fmt"
 	"io"
+	"strings"
 )
 
 // maxObjects bounds what one Read keeps, of all kinds together.
@@ -16,6 +17,9 @@ type Options struct {
 	Stdin io.Reader
 	// EmptyFolders says that a folder without manifests is in order, and not a path that cannot be read.
 	EmptyFolders bool
+	// PlainFiles says that what is no plain file, and a link that leads nowhere, are errors where a manifest may be, and are
+	// not passed over: what is read again and again must not vanish because something else took its place.
+	PlainFiles bool
 }
 
 // Problem is one thing because of which an API server would not take an object, or a file cannot be understood.
@@ -119,13 +123,29 @@ func (r *reader) known(t typeMeta) bool {
 	return t.core() && (t.kind == kindSecret || t.kind == kindNamespace) || r.kinds[t] != nil
 }
 
+// tellable is the path, or for a Secret as much of it as holds no more than names of fields can: a line of an htpasswd file
+// that lost its place is a key, and has the password's hash in it.
+func (o *object) tellable(path string) string {
+	if !o.typ.core() || o.typ.kind != kindSecret || !strings.ContainsFunc(path, inNoName) {
+		return path
+	}
+	if end := strings.IndexAny(path, ".["); end >= 0 && !strings.ContainsFunc(path[:end], inNoName) {
+		return path[:end]
+	}
+	return ""
+}
+
+func inNoName(c rune) bool {
+	return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_./[]", c))
+}
+
 // report adds a problem of the object.
 func (r *reader) report(o *object, f finding) {
 	line := o.source.lineOf(o.node, f.path)
 	if f.node != nil {
 		line = o.source.document.lineOf(f.node)
 	}
-	p := Problem{File: o.source.File, Line: line, Kind: o.typ.kind, Path: f.path, Message: f.message}
+	p := Problem{File: o.source.File, Line: line, Kind: o.typ.kind, Path: o.tellable(f.path), Message: f.message}
 	if m := child(o.node, "metadata"); m != nil {
 		p.Namespace, p.Name = scalar(child(m, "namespace")), scalar(child(m, "name"))
 	}

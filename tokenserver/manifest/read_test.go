@@ -333,3 +333,16 @@ func encoded(t interface{ Fatalf(string, ...any) }, set *manifest.Set) []byte {
 	}
 	return text
 }
+
+// TestProblemsComeInOneOrder is two runs of a pipeline that compares what they say. A fuzz target found the difference.
+func TestProblemsComeInOneOrder(t *testing.T) {
+	const text = "apiVersion: tokenwright.dev/v1alpha1\nkind: IdentityProvider\nmetdaata: {name: a, namespace: ns}\n" +
+		"spec: {htpasswd: {secrtRef: {n: }}, kubernetes: {}}"
+	_, first := readText(t, text)
+	for range 100 {
+		_, again := readText(t, text)
+		if diff := cmp.Diff(lines(first), lines(again)); diff != "" {
+			t.Fatalf("(-want +got):\n%s", diff)
+		}
+	}
+}

@@ -43,7 +43,7 @@ func NewReader(o Options) *Reader { return &Reader{options: o, most: maxObjects}
 // paths themselves, and of links on the way to them, is not seen there.
 func (r *Reader) Folders() []string { return slices.Sorted(maps.Keys(r.folders)) }
 
-// Read is like the function of this name. A file that looks as it did, by size, time and identity, is not opened, and what
+// Read is like the function of this name. A file that looks as it did, by size, times and identity, is not opened, and what
 // Source.LineOf says of its objects is the line of the object; unless there is a problem.
 func (r *Reader) Read(paths ...string) (*Set, []Problem, error) {
 	kinds, err := schemas()
@@ -99,7 +99,7 @@ type look struct {
 
 func (r *Reader) look(paths []string) *look {
 	l := &look{paths: slices.Clone(paths)}
-	l.files, l.folders, l.unreadable = find(paths, r.options.EmptyFolders)
+	l.files, l.folders, l.unreadable = find(r.options, paths)
 	l.infos = make([]fs.FileInfo, 0, len(l.files))
 	for _, f := range l.files {
 		l.infos = append(l.infos, f.looks())

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,6 +50,7 @@ func TestReaderReadsAgain(t *testing.T) {
 		"one is there twice":     {"the first counts", func(t *testing.T, f string) { write(t, f, "b.yaml", namespace("a")+namespace("c")) }, []string{"a", "b"}},
 		"one breaks":             {"the others are as they were", func(t *testing.T, f string) { write(t, f, "a.yaml", namespace("A")+namespace("b")) }, []string{"b", "c"}},
 		"a file is replaced":     {"by one with the same size and time", func(t *testing.T, f string) { replace(t, f, "c.yaml", namespace("d")) }, []string{"a", "b"}},
+		"a file is written over": {"the size and the time stay", func(t *testing.T, f string) { writeOver(t, f, "c.yaml", namespace("d")) }, []string{"a", "b"}},
 		"a file becomes a link":  {"to the same content", func(t *testing.T, f string) { relink(t, f, "c.yaml") }, []string{"a", "b"}},
 		"a folder has come":      {"", func(t *testing.T, f string) { write(t, f, "sub/d.yaml", namespace("d")) }, []string{"a", "b", "c"}},
 		"all change their place": {"", func(t *testing.T, f string) { write(t, f, "a.yaml", namespace("b")+namespace("a")) }, []string{"a", "b", "c"}},
@@ -135,6 +137,30 @@ func replace(t *testing.T, folder, name, text string) {
 	if err := os.Rename(path, filepath.Join(folder, name)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// writeOver changes what a file holds, and gives it back the time that it had, as tar and rsync do.
+func writeOver(t *testing.T, folder, name, text string) {
+	t.Helper()
+	path := filepath.Join(folder, name)
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); {
+		write(t, folder, name, text)
+		if err := os.Chtimes(path, before.ModTime(), before.ModTime()); err != nil {
+			t.Fatal(err)
+		}
+		after, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if manifest.Changed(after).After(manifest.Changed(before)) {
+			return
+		}
+	}
+	t.Fatal("the clock of the file system stands still")
 }
 
 func relink(t *testing.T, folder, name string) {
@@ -239,5 +265,26 @@ func TestEmptyFolders(t *testing.T) {
 	}
 	if _, _, err := manifest.Read(manifest.Options{EmptyFolders: true}, filepath.Join(folder, "gone")); err == nil {
 		t.Error("a folder that is not there is none")
+	}
+}
+
+// TestPlainFiles shows that where nothing may vanish, a pipe is refused also where it is named: it would hold nothing when it
+// is read for the second time. A file of a tool is passed over all the same.
+func TestPlainFiles(t *testing.T) {
+	folder := t.TempDir()
+	write(t, folder, "a.yaml", good("a"))
+	if err := os.Symlink("somebody@host.1:2", filepath.Join(folder, ".#a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, problems, err := manifest.Read(manifest.Options{PlainFiles: true}, folder); err != nil || len(problems) > 0 {
+		t.Errorf("the lock of an editor: %v, %s", err, lines(problems))
+	}
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	want := pipe + " is neither a plain file nor a folder"
+	if _, _, err := manifest.Read(manifest.Options{PlainFiles: true}, folder, pipe); err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }

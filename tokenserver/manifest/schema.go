@@ -1,9 +1,12 @@
 package manifest
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path"
+	"slices"
+	"strings"
 	"sync"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -87,9 +90,13 @@ func (s *schema) unknown(object map[string]any) []string {
 func (s *schema) defaults(object map[string]any) { defaulting.Default(object, s.structural) }
 
 // check returns what an API server has against a new object, in its order: values, then duplicates in lists, and rules of
-// CEL only where the values are such that they can be asked.
+// CEL only where the values are such that they can be asked. An API server tells of values in an order that changes; here
+// it is that of the fields, so that two runs of a pipeline say the same.
 func (s *schema) check(object map[string]any) field.ErrorList {
 	errs := validation.ValidateCustomResource(nil, object, s.values)
+	slices.SortStableFunc(errs, func(a, b *field.Error) int {
+		return cmp.Or(strings.Compare(a.Field, b.Field), strings.Compare(a.Error(), b.Error()))
+	})
 	errs = append(errs, listtype.ValidateListSetsAndMaps(nil, s.structural, object)...)
 	if s.rules == nil || hides(errs) {
 		return errs

@@ -40,6 +40,18 @@ func TestSecretsStaySecret(t *testing.T) {
 			"<stdin>:3: Secret ns/s: metadata: a field is of a wrong type\n",
 		},
 		"a key that cannot be": {"", head + "stringData: {\"a/b\": \"48151623\"}\n", "<stdin>:4: Secret ns/s: stringData[a/b]: a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')\n"},
+		"a line of htpasswd as a key": {
+			"it holds a hash", head + "stringData: {\"alice:$2y$05$48151623\": \"\"}\n",
+			"<stdin>:4: Secret ns/s: stringData: a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')\n",
+		},
+		"a line of htpasswd as a key, twice": {
+			"", head + "stringData: {\"alice:$48151623\": a, \"alice:$48151623\": b}\n", "<stdin>:4: Secret ns/s: stringData: is given twice: also on line 4\n",
+		},
+		"a line of htpasswd as a field": {"", head + "\"alice:$48151623\": a\n", "<stdin>:4: Secret ns/s: : there is no such field\n"},
+		"a line of htpasswd as a label": {
+			"", "apiVersion: v1\nkind: Secret\nmetadata: {name: s, namespace: ns, labels: {users: \"alice:$48151623\"}}\n",
+			"<stdin>:3: Secret ns/s: metadata.labels: Invalid value: a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')\n",
+		},
 		"other fields": {
 			"", head + "type: 1\nimmutable: \"48151623\"\nDate: {a: \"48151623\"}\n",
 			"<stdin>:4: Secret ns/s: type: must be a text\n<stdin>:5: Secret ns/s: immutable: must be true or false\n<stdin>:6: Secret ns/s: Date: there is no such field\n",

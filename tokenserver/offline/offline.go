@@ -69,7 +69,7 @@ func New(o Options) (*Offline, error) {
 	off := &Offline{
 		options: o, watcher: watcher.New(o.Log.WithName("watch"), watcher.Poll), taken: map[metav1.Object]bool{},
 		// A folder may lose its last file while the server runs; at the start that is a mistake: see begin.
-		reader: manifest.NewReader(manifest.Options{EmptyFolders: true}),
+		reader: manifest.NewReader(manifest.Options{EmptyFolders: true, PlainFiles: true}),
 	}
 	off.condition.Store(&Condition{})
 	if err := off.begin(); err != nil {
@@ -140,7 +140,8 @@ func (o *Offline) Run(ctx context.Context) error {
 
 // reload takes over the manifests as they are now, unless they have a problem.
 func (o *Offline) reload() {
-	if o.reader.Unchanged(o.options.Manifests...) {
+	// What the reader has nothing against may have been refused all the same: then it is not in force.
+	if o.reader.Unchanged(o.options.Manifests...) && o.Condition().Problems == nil {
 		o.watcher.Watch(o.reader.Folders(), o.options.Manifests)
 		o.note(func(c *Condition) { c.Loaded = time.Now() })
 		return

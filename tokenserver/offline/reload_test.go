@@ -3,6 +3,7 @@ package offline
 import (
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -94,6 +95,21 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 				}
 			}, func(w *world) { w.write("deny.yaml", denyManifest) }, "no such file or directory",
 		},
+		"a file that became a pipe": {
+			"nobody knows what comes out of it next", func(w *world) {
+				w.put("deny.yaml", func(path string) error { return syscall.Mkfifo(path, 0o600) })
+			}, func(w *world) { w.write("deny.yaml", denyManifest) }, "deny.yaml is neither a plain file nor a folder",
+		},
+		"a file that became a link to a device": {
+			"", func(w *world) {
+				w.put("deny.yaml", func(path string) error { return os.Symlink("/dev/null", path) })
+			}, func(w *world) { w.write("deny.yaml", denyManifest) }, "deny.yaml is neither a plain file nor a folder",
+		},
+		"a folder that is a link to nowhere": {
+			"what it leads to was not mounted", func(w *world) {
+				w.put("denials", func(path string) error { return os.Symlink("/nonexistent/denials", path) })
+			}, func(w *world) { w.remove("denials") }, "denials: no such file or directory",
+		},
 		"the folder is not there": {
 			"a volume was not mounted", func(w *world) {
 				if err := os.Rename(w.folder, w.folder+"-gone"); err != nil {
@@ -132,6 +148,27 @@ func TestWhatIsRefusedChangesNothing(t *testing.T) {
 				t.Errorf("it was logged %d times", count)
 			}
 		})
+	}
+}
+
+// TestWhatIsRefusedStaysRefused has a set with nothing wrong but where an object is, which is looked at again and again.
+func TestWhatIsRefusedStaysRefused(t *testing.T) {
+	w := newWorld(t, map[string]string{"key.yaml": keyManifest, "allow.yaml": allowManifest})
+	off, err := New(w.options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer off.Close()
+	loaded, old := off.Condition().Loaded, time.Now().Add(-time.Hour)
+	w.write("other.yaml", strings.ReplaceAll(keyManifest, system, "elsewhere"))
+	if err := os.Chtimes(w.folder+"/other.yaml", old, old); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		off.reload()
+		if c := off.Condition(); c.ProblemCount != 1 || !c.Loaded.Equal(loaded) {
+			t.Errorf("%d problems, and manifests were in force last at %s, not %s", c.ProblemCount, c.Loaded, loaded)
+		}
 	}
 }
 

@@ -90,12 +90,17 @@ func (w *world) write(name, text string) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		w.t.Fatal(err)
 	}
-	// As editors do: nobody reads half of it.
+	w.put(name, func(path string) error { return os.WriteFile(path, []byte(text), 0o600) })
+}
+
+// put replaces a file as editors do, by one that is made elsewhere: nobody reads half of it.
+func (w *world) put(name string, create func(path string) error) {
+	w.t.Helper()
 	part := filepath.Join(filepath.Dir(w.folder), "part")
-	if err := os.WriteFile(part, []byte(text), 0o600); err != nil {
+	if err := create(part); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := os.Rename(part, path); err != nil {
+	if err := os.Rename(part, filepath.Join(w.folder, name)); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -1,6 +1,8 @@
 package keeper
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -93,6 +95,7 @@ func (k *Keeper) compare(authorities map[string]bool, published map[string]state
 			k.options.Log.Info("Found a key set that is older than the one that was published: an older state was restored",
 				"signingKey", s.name, "generation", s.ring.Generation, "published", mark.Generation)
 			s.ring.Generation, s.changed = mark.Generation, true
+			errs = append(errs, k.sameAuthority(s, at), k.dropKeys(s, at))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(k.sets)) {
@@ -109,4 +112,49 @@ func (k *Keeper) compare(authorities map[string]bool, published map[string]state
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// sameAuthority refuses an older state from before the certificate authority was replaced: registries got another ca.crt
+// since, and would refuse all that the server signs.
+func (k *Keeper) sameAuthority(s *set, at string) error {
+	text, err := k.options.State.Entry(at, keyring.EntryAuthorities)
+	if err != nil {
+		return err
+	}
+	trusted := keyring.ParseAuthorities(text)
+	if len(trusted) == 0 || s.held.Current != nil && bytes.Equal(s.held.Current.Certificate.Raw, trusted[0]) {
+		return nil
+	}
+	return fmt.Errorf("%s holds another certificate authority than the one that is published in %s: restore a newer state; "+
+		"or remove that folder to go on with this one, and give registries what is published then",
+		k.options.State.SecretPath(keyring.CASecretName(s.name)), k.options.State.PublicPath(at))
+}
+
+// dropKeys takes keys out of an older state that are not public any more: they were revoked since, or their time is over, and
+// verifiers do not know them.
+func (k *Keeper) dropKeys(s *set, at string) error {
+	text, err := k.options.State.Entry(at, keyring.EntryJWKS)
+	if err != nil {
+		return err
+	}
+	var published struct {
+		Keys []struct {
+			ID string `json:"kid"`
+		} `json:"keys"`
+	}
+	if json.Unmarshal(text, &published) != nil || len(published.Keys) == 0 {
+		return nil // it says nothing of what is known
+	}
+	public := map[string]bool{}
+	for _, key := range published.Keys {
+		public[key.ID] = true
+	}
+	s.ring.Keys = slices.DeleteFunc(slices.Clone(s.ring.Keys), func(key keyring.Key) bool {
+		gone := !public[key.KeyID] && key.State != v1alpha1.KeyRevoked
+		if gone {
+			k.options.Log.Info("Dropped a key of an older state, which is not public any more", "signingKey", s.name, "key", key.KeyID)
+		}
+		return gone
+	})
+	return nil
 }

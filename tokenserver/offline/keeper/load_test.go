@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,20 @@ func TestACrashBetweenTheAuthorityAndItsKeys(t *testing.T) {
 	}
 }
 
+// TestACrashWhilePublishing has a process that ended while it wrote the first file of what is public.
+func TestACrashWhilePublishing(t *testing.T) {
+	w := newWorld(t, signingKey("registry", nil))
+	w.keep()
+	w.stop()
+	folder := filepath.Join(w.path, "public", "registry-keys")
+	must(t, os.RemoveAll(folder))
+	must(t, os.Mkdir(folder, 0o755))
+	must(t, os.WriteFile(filepath.Join(folder, ".new-published.json"), []byte(`{"sig`), 0o600))
+	w.start()
+	w.keep()
+	w.verify("registry", w.file("public", "registry-keys", "ca.crt"))
+}
+
 // TestAnOlderStateIsRestored has somebody who puts back a copy of the folder of keys.
 func TestAnOlderStateIsRestored(t *testing.T) {
 	w := newWorld(t, signingKey("registry", nil))
@@ -129,6 +144,62 @@ func TestAnOlderStateIsRestored(t *testing.T) {
 		t.Errorf("nobody is told:\n%s", w.log.String())
 	}
 	w.verify("registry", authorities)
+}
+
+// TestAStateFromBeforeARevocation has somebody who puts back a copy of the folder of keys when nothing but what is published
+// remembers that a key was revoked.
+func TestAStateFromBeforeARevocation(t *testing.T) {
+	w := newWorld(t, signingKey("registry", nil))
+	w.keep()
+	w.until(begin.Add(20*time.Minute), nil)
+	leaked, backup := w.active("registry"), w.file("keys", "registry-signing-key.json")
+	w.keys[0] = signingKey("registry", func(key *v1alpha1.SigningKey) { key.Spec.RevokedKeyIDs = []string{leaked} })
+	w.keep()
+	took := w.active("registry")
+	w.keys[0] = signingKey("registry", nil)
+	w.stop()
+	must(t, os.WriteFile(filepath.Join(w.path, "keys", "registry-signing-key.json"), []byte(backup), 0o600))
+	w.start()
+	w.keep()
+	if slices.Contains(w.published("registry-keys"), leaked) || w.active("registry") == leaked {
+		t.Error("the revoked key signs or is trusted again")
+	}
+	if w.active("registry") != took {
+		t.Error("the key that was public, and in the older state, does not sign")
+	}
+	w.verify("registry", w.file("public", "registry-keys", "ca.crt"))
+}
+
+// TestAStateFromBeforeAnotherAuthority has somebody who puts back a whole copy of the folder of keys, from before registries
+// were given another ca.crt.
+func TestAStateFromBeforeAnotherAuthority(t *testing.T) {
+	w := newWorld(t, signingKey("registry", nil))
+	w.keep()
+	files := []string{"registry-signing-key.json", "registry-certificate-authority.json"}
+	backup := map[string]string{}
+	for _, name := range files {
+		backup[name] = w.file("keys", name)
+	}
+	w.keys[0] = annotated(w.keys[0], v1alpha1.AnnotationRotateCA, "1")
+	w.keep()
+	w.keys[0] = annotated(w.keys[0], v1alpha1.AnnotationConfirmCA, "1")
+	w.keep()
+	trusted := w.file("public", "registry-keys", "ca.crt")
+	w.stop()
+	for name, text := range backup {
+		must(t, os.WriteFile(filepath.Join(w.path, "keys", name), []byte(text), 0o600))
+	}
+	want := filepath.Join(w.path, "keys", files[1]) + " holds another certificate authority than the one that is published"
+	if err := w.tryStart(); err == nil || !strings.Contains(err.Error(), want) {
+		t.Fatalf("%v does not say %q", err, want)
+	}
+	if w.file("public", "registry-keys", "ca.crt") != trusted {
+		t.Error("what registries trust was replaced")
+	}
+	must(t, os.RemoveAll(filepath.Join(w.path, "public", "registry-keys")))
+	w.start()
+	w.keep()
+	w.verify("registry", w.file("public", "registry-keys", "ca.crt"))
 }
 
 // TestAGenerationThatNobodyReached has somebody who can write what is published: the key set must not leap to where no

@@ -81,7 +81,10 @@ func (d *Dir) open() (err error) {
 	if d.public, err = d.folder(publicFolder, publicFolderMode, writableByOthers); err != nil {
 		return err
 	}
-	return clearParts(d.keys)
+	if err := clearParts(d.keys); err != nil {
+		return err
+	}
+	return d.clearPublic()
 }
 
 // folder opens a folder of ours within the state folder, and makes it if it is not there.

@@ -41,7 +41,7 @@ func (d *Dir) Published(name string) (Mark, error) {
 }
 
 func (d *Dir) mark(folder *os.Root, name string) (Mark, error) {
-	text, err := folder.ReadFile(markFile)
+	text, err := read(folder, markFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		found, err := fs.ReadDir(folder.FS(), ".")
@@ -57,6 +57,18 @@ func (d *Dir) mark(folder *os.Root, name string) (Mark, error) {
 		return Mark{}, fmt.Errorf("%s is damaged: remove the folder, and it is made anew", filepath.Join(d.PublicPath(name), markFile))
 	}
 	return mark, nil
+}
+
+// read reads a file if it is a plain one: who opens a pipe waits for whoever writes into it.
+func read(folder *os.Root, name string) ([]byte, error) {
+	info, err := folder.Lstat(name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a plain file", name)
+	}
+	return folder.ReadFile(name)
 }
 
 // Publish replaces the files that are published under the name; each is whole at any time. The caller has looked at whose
@@ -98,6 +110,20 @@ func replace(folder *os.Root, name, want string) error {
 	return write(folder, name, []byte(want), publicFileMode)
 }
 
+// Entry is the file that is published under the name; empty if there is none.
+func (d *Dir) Entry(name, entry string) ([]byte, error) {
+	folder, err := d.publicFolder(name, false)
+	if folder == nil || err != nil {
+		return nil, err
+	}
+	defer folder.Close() //nolint:errcheck // nothing was written
+	text, err := read(folder, entry)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("read what is published: %w", err)
+	}
+	return text, nil
+}
+
 // Withdraw removes what is published under the name.
 func (d *Dir) Withdraw(name string) error {
 	folder, err := d.publicFolder(name, false)
@@ -129,6 +155,25 @@ func (d *Dir) Names() (map[string]Mark, error) {
 		}
 	}
 	return marks, nil
+}
+
+// clearPublic removes what a crash left half written: it would be taken for somebody else's. A folder that is not ours is
+// left alone; whoever needs it says what is wrong with it.
+func (d *Dir) clearPublic() error {
+	found, err := fs.ReadDir(d.public.FS(), ".")
+	if err != nil {
+		return fmt.Errorf("read what is published: %w", err)
+	}
+	for _, entry := range found {
+		folder, err := d.publicFolder(entry.Name(), false)
+		if folder == nil || err != nil {
+			continue
+		}
+		if err := errors.Join(clearParts(folder), folder.Close()); err != nil {
+			return fmt.Errorf("clear what is published: %w", err)
+		}
+	}
+	return nil
 }
 
 // PublicPath is where what is published under the name is.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -89,6 +90,12 @@ func TestFoldersOfOthersAreNotTouched(t *testing.T) {
 				must(t, os.Mkdir(at, 0o755))
 				must(t, os.WriteFile(filepath.Join(at, markFile), []byte("{"), 0o644))
 			}, "is damaged",
+		},
+		"a mark that is a pipe": {
+			"who opens it waits for ever", func(t *testing.T, at string) {
+				must(t, os.Mkdir(at, 0o755))
+				must(t, syscall.Mkfifo(filepath.Join(at, markFile), 0o644))
+			}, "published.json is not a plain file",
 		},
 		"a folder that leads away": {
 			"another's files would be replaced", func(t *testing.T, at string) { must(t, os.Symlink(t.TempDir(), at)) }, "is a symbolic link",
