@@ -19,9 +19,16 @@ import (
 type serverFlags struct {
 	tokenserver.Options
 
-	kubeconfig string
-	logLevel   string
+	kubeconfig       string
+	logLevel         string
+	umaCompatibility string
 }
+
+// The values of --uma-compatibility.
+const (
+	umaSpecification = "kantara"
+	umaKeycloak      = "keycloak"
+)
 
 // newServerCommand returns `tokenwright server`.
 func newServerCommand() *cobra.Command {
@@ -43,6 +50,11 @@ func newServerCommand() *cobra.Command {
 	flags.StringVar(&f.Namespace, "namespace", "tokenwright-system", "namespace of SigningKeys, IdentityProviders and their Secrets")
 	flags.StringVar(&f.Issuer, "issuer", "", "iss of every token, such as https://auth.example.com: what registries trust (required)")
 	flags.StringVar(&f.IdentAudience, "ident-audience", "", "audience of the tokens of the Provide Ident API, which is served only if there is one: see docs/ident.md")
+	flags.BoolVar(&f.UMA, "uma", false, "serve protected resources: permission tickets, requesting party tokens and AuthZEN: see docs/uma.md")
+	flags.StringVar(&f.umaCompatibility, "uma-compatibility", umaSpecification,
+		"spelling of UMA's errors: kantara, the specification's, or keycloak")
+	flags.BoolVar(&f.UMA1AccessToken, "uma1-access-token", false,
+		"put the caller's own access token into the tokens of /authz/authorize, as Keycloak once did: whoever gets one can use it")
 	flags.StringVar(&f.Listen, "listen", ":8080", "address of the token endpoint and the JWKS; port 0 is a free one, which the log names")
 	flags.StringVar(&f.HealthListen, "health-listen", ":8081", "address of /healthz, /readyz and /metrics, in plain HTTP")
 	flags.StringVar(&f.TLSCertFile, "tls-cert-file", "", "certificate of --listen, in PEM, with its chain; read again when it changes; empty for plain HTTP")
@@ -79,6 +91,10 @@ func runServer(ctx context.Context, cmd *cobra.Command, f serverFlags) error {
 	options.PodName = cmp.Or(options.PodName, os.Getenv("POD_NAME"))
 	options.PodUID = cmp.Or(options.PodUID, os.Getenv("POD_UID"))
 	options.Log, options.Version = log, version
+	if f.umaCompatibility != umaSpecification && f.umaCompatibility != umaKeycloak {
+		return fmt.Errorf("--uma-compatibility must be %s or %s, not %q", umaSpecification, umaKeycloak, f.umaCompatibility)
+	}
+	options.UMAKeycloak = f.umaCompatibility == umaKeycloak
 	if err := options.Validate(); err != nil {
 		return err
 	}

@@ -32,6 +32,9 @@ type Options struct {
 	Issuer string
 	// IdentAudience is what the tokens of the Provide Ident API are for; empty: the API is not served.
 	IdentAudience string
+	// UMA serves protected resources: see package uma. UMAKeycloak spells its errors as Keycloak does, and UMA1AccessToken puts
+	// the caller's own access token into the tokens of the older facade.
+	UMA, UMAKeycloak, UMA1AccessToken bool
 	// Listen and HealthListen are host:port; port 0 is a free one, which the log names.
 	Listen, HealthListen string
 	// Listener and HealthListener are used instead of the addresses where given.

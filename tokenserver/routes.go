@@ -13,6 +13,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/oauth"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
+	"github.com/tokenwright/tokenwright/tokenserver/uma"
 )
 
 // routes are all paths of the API listener.
@@ -37,6 +38,9 @@ func (s *server) routes() http.Handler {
 			Granter: granter, Audience: s.options.IdentAudience, KeysMaxAge: s.options.JWKSMaxAge, Wait: limits.Wait,
 		})
 	}
+	if s.options.UMA {
+		s.umaRoutes(endpoints, granter, limits)
+	}
 	if metadata := s.metadata(); metadata != nil {
 		for _, path := range discovery.Paths(s.options.Issuer, s.options.PathPrefix) {
 			endpoints[path] = s.endpoint(discovery.NameMetadata, discovery.Methods(), s.whenSynced(metadata.Handle), httpx.WritePlainError)
@@ -54,6 +58,17 @@ func (s *server) identRoutes(endpoints map[string]http.Handler, api *ident.Serve
 	add(ident.PathTokens, ident.NameTokens, api.Tokens)
 	add(ident.PathToken, ident.NameToken, api.Delete)
 	add(ident.PathKeys, ident.NameKeys, api.Keys)
+}
+
+// umaRoutes adds the paths of package uma.
+func (s *server) umaRoutes(endpoints map[string]http.Handler, granter *grant.Granter, limits *record.Limits) {
+	base, _ := discovery.Base(s.options.Issuer, s.options.PathPrefix)
+	api := &uma.Server{
+		Granter: granter, Base: base, Wait: limits.Wait, Keycloak: s.options.UMAKeycloak, AccessToken: s.options.UMA1AccessToken,
+	}
+	for _, r := range api.Routes() {
+		endpoints[r.Path] = s.endpoint(r.Name, r.Methods, s.whenSynced(r.Handle), api.WriteError)
+	}
 }
 
 // revokes says whether there is where revocations can be stored: a cluster.

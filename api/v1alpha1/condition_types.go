@@ -117,6 +117,35 @@ const (
 	ReasonIssuerUnreachable = "IssuerUnreachable"
 )
 
+// Reasons of Accepted, Ready and Stalled on ProtectedResources, beside Accepted and InForce.
+const (
+	// ReasonAudienceUnknown says that no SigningKey holds the audience.
+	ReasonAudienceUnknown = "AudienceUnknown"
+	// ReasonNotAdmitted says that the audience's SigningKey does not admit the namespace.
+	ReasonNotAdmitted = "NotAdmitted"
+	// ReasonReservedType says that Tokenwright gives the type a meaning of its own.
+	ReasonReservedType = "ReservedType"
+	// ReasonInvalidResource says that a field does not hold what it must.
+	ReasonInvalidResource = "InvalidResource"
+	// ReasonIDTaken says that an older resource of the audience has the id; this one is not served.
+	ReasonIDTaken = "IDTaken"
+	// ReasonURITaken says that an older resource of the audience has one of the uris; this one is served without it.
+	ReasonURITaken = "URITaken"
+)
+
+// Reasons of Ready on PermissionRequests.
+const (
+	// ReasonUndecided says that nobody has approved or denied the request.
+	ReasonUndecided = "Undecided"
+	// ReasonApproved says that the requester has the scopes (Ready=True).
+	ReasonApproved = "Approved"
+	// ReasonDenied says that the requester has nothing by this request (Ready=True).
+	ReasonDenied = "Denied"
+	// ReasonResourceChanged says that the resource is gone, has another owner or audience, or is not managed by its owner any
+	// more: nothing is granted.
+	ReasonResourceChanged = "ResourceChanged"
+)
+
 // Labels and annotations.
 const (
 	// LabelWatch must be on a Secret that an IdentityProvider names: the caches hold no other.

@@ -30,6 +30,8 @@ func addKnownTypes(scheme *runtime.Scheme) error {
 		&IdentityProvider{}, &IdentityProviderList{},
 		&IssuedToken{}, &IssuedTokenList{},
 		&TokenRevocation{}, &TokenRevocationList{},
+		&ProtectedResource{}, &ProtectedResourceList{},
+		&PermissionRequest{}, &PermissionRequestList{},
 	)
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/opaque"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
+	"github.com/tokenwright/tokenwright/tokenserver/resource"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
 
@@ -20,6 +21,8 @@ import (
 type Snapshot struct {
 	// Policies decide what is granted; nil denies all.
 	Policies *policy.Index
+	// Resources are the ProtectedResources that are served; nil: none.
+	Resources *resource.Catalog
 	// Audiences are by name: those that some SigningKey claims, also if it cannot sign at present.
 	Audiences map[string]*Audience
 	// Providers are those that can serve, in the order of their names.
@@ -46,6 +49,8 @@ type Snapshot struct {
 type Counts struct {
 	// Policies that were indexed, also those with problems.
 	Policies int
+	// Resources that are served.
+	Resources int
 	// Keys in the JWKS.
 	Keys int
 	// SigningKeys that are not being deleted, and how many of them can sign: one that is being deleted shall not.

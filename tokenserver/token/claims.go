@@ -18,6 +18,12 @@ const TypeRegistry = "JWT"
 // TypeAccess is the header typ of access tokens for services (RFC 9068, section 2.1).
 const TypeAccess = "at+jwt"
 
+// TypeRPT is the header typ of requesting party tokens (UMA 2.0, Grant, section 1.1.1): access tokens with permissions.
+const TypeRPT = "rpt+jwt"
+
+// TypeTicket is the header typ of permission tickets (UMA 2.0, Federated Authorization, section 4).
+const TypeTicket = "uma-ticket+jwt"
+
 // MinLifetime is the shortest life of a registry token: clients of registries take less for an error (distribution's
 // token.md).
 const MinLifetime = time.Minute

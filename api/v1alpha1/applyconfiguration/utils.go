@@ -62,10 +62,22 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.KubernetesProviderApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("OfflineAccess"):
 		return &apiv1alpha1.OfflineAccessApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PermissionRequest"):
+		return &apiv1alpha1.PermissionRequestApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PermissionRequestSpec"):
+		return &apiv1alpha1.PermissionRequestSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PermissionRequestStatus"):
+		return &apiv1alpha1.PermissionRequestStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PolicySpec"):
 		return &apiv1alpha1.PolicySpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PolicyStatus"):
 		return &apiv1alpha1.PolicyStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ProtectedResource"):
+		return &apiv1alpha1.ProtectedResourceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ProtectedResourceSpec"):
+		return &apiv1alpha1.ProtectedResourceSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ProtectedResourceStatus"):
+		return &apiv1alpha1.ProtectedResourceStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Publish"):
 		return &apiv1alpha1.PublishApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RecordedExtra"):
@@ -74,6 +86,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.RecordedProviderApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RecordedSubject"):
 		return &apiv1alpha1.RecordedSubjectApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("RequestedResource"):
+		return &apiv1alpha1.RequestedResourceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ResourceAttribute"):
+		return &apiv1alpha1.ResourceAttributeApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RevokedSubject"):
 		return &apiv1alpha1.RevokedSubjectApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RevokedToken"):

@@ -78,6 +78,16 @@ func (p *Pattern) String() string { return p.source }
 // Segments are the pattern's segments. Treat them as read-only.
 func (p *Pattern) Segments() []Segment { return p.segments }
 
+// IsLiteral says whether the pattern matches one name only, whoever asks.
+func (p *Pattern) IsLiteral() bool {
+	for i := range p.segments {
+		if p.segments[i].kind != Literal {
+			return false
+		}
+	}
+	return len(p.segments) > 0
+}
+
 // From is the pattern without its first n segments, none of which may be a Template.
 func (p Pattern) From(n int) Pattern {
 	p.segments = p.segments[n:]

@@ -470,6 +470,78 @@ var schemaYAML = typed.YAMLObject(`types:
       default: Forbidden
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.Permission
   scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.PermissionRequest
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.PermissionRequestSpec
+    - name: status
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.PermissionRequestStatus
+      default:
+        observedGeneration: -1
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.PermissionRequestSpec
+  map:
+    fields:
+    - name: audience
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.Audience
+    - name: owner
+      type:
+        scalar: string
+    - name: requester
+      type:
+        scalar: string
+    - name: resource
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.RequestedResource
+    - name: scopes
+      type:
+        list:
+          elementType:
+            namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ResourceScope
+          elementRelationship: associative
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.PermissionRequestStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: decidedAt
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.DateTime
+    - name: decidedBy
+      type:
+        scalar: string
+    - name: observedGeneration
+      type:
+        scalar: numeric
+      default: -1
+    - name: scopes
+      type:
+        list:
+          elementType:
+            namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ResourceScope
+          elementRelationship: associative
+    - name: state
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.RequestState
+      default: Pending
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.PolicyStatus
   map:
     fields:
@@ -481,6 +553,87 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: observedGeneration
+      type:
+        scalar: numeric
+      default: -1
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ProtectedResource
+  map:
+    fields:
+    - name: apiVersion
+      type:
+        scalar: string
+    - name: kind
+      type:
+        scalar: string
+    - name: metadata
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta
+    - name: spec
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ProtectedResourceSpec
+    - name: status
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ProtectedResourceStatus
+      default:
+        observedGeneration: -1
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ProtectedResourceSpec
+  map:
+    fields:
+    - name: attributes
+      type:
+        list:
+          elementType:
+            namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ResourceAttribute
+          elementRelationship: associative
+          keys:
+          - key
+    - name: audience
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.Audience
+    - name: displayName
+      type:
+        scalar: string
+    - name: id
+      type:
+        scalar: string
+    - name: owner
+      type:
+        scalar: string
+    - name: ownerManagedAccess
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.Permission
+      default: Forbidden
+    - name: scopes
+      type:
+        list:
+          elementType:
+            namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ResourceScope
+          elementRelationship: associative
+    - name: type
+      type:
+        scalar: string
+      default: resource
+    - name: uris
+      type:
+        list:
+          elementType:
+            namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ResourceURI
+          elementRelationship: associative
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ProtectedResourceStatus
+  map:
+    fields:
+    - name: conditions
+      type:
+        list:
+          elementType:
+            namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
+          elementRelationship: associative
+          keys:
+          - type
+    - name: id
+      type:
+        scalar: string
     - name: observedGeneration
       type:
         scalar: numeric
@@ -541,7 +694,34 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: username
       type:
         scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.RequestState
+  scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.RequestedResource
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: uid
+      type:
+        scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ResourceAttribute
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+    - name: values
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.ResourceName
+  scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ResourceScope
+  scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ResourceURI
   scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.RevokedSubject
   map:

@@ -1,0 +1,155 @@
+package v1alpha1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ResourceScope is something that can be done with a ProtectedResource, such as view.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=64
+// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._:/-]*$`
+type ResourceScope string
+
+// ResourceURI is a path of a resource server, such as /albums/7, or an absolute URI. {name} in the place of a segment stands for
+// any one segment, and /* at the end for all that is below.
+// +kubebuilder:validation:MinLength=1
+// +kubebuilder:validation:MaxLength=512
+// +kubebuilder:validation:Pattern=`^(https?://[^/\x00-\x20\x7f?#]+)?/[^\x00-\x20\x7f?#]*$`
+// +kubebuilder:validation:XValidation:rule="!self.contains('*') || (self.endsWith('/*') && self.indexOf('*') == size(self) - 1)",message="* in a uri must be the last segment"
+type ResourceURI string
+
+// ResourceAttribute is one fact about a resource, for the resource server and its clients.
+type ResourceAttribute struct {
+	// key is the name of the fact.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Key string `json:"key,omitempty"`
+
+	// values are what it says.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=1024
+	Values []string `json:"values,omitempty"`
+}
+
+// ProtectedResourceSpec says what a resource server protects, and what can be done with it.
+// +kubebuilder:validation:XValidation:rule="has(self.id) == has(oldSelf.id) && (!has(self.id) || self.id == oldSelf.id)",message="id is immutable: create another ProtectedResource",fieldPath=".id"
+type ProtectedResourceSpec struct {
+	// id is what clients and resource servers call the resource (_id of UMA); <namespace>/<name> when absent. It never
+	// changes. Of two resources of one audience with the same id the older keeps it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._~-]*$`
+	ID string `json:"id,omitempty"`
+
+	// displayName is what people call the resource; metadata.name when absent.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:Pattern=`^[^\x00-\x1f\x7f]+$`
+	DisplayName string `json:"displayName,omitempty"`
+
+	// type is what rules of policies name the resource by, beside its metadata.name. It must not be one that Tokenwright gives
+	// a meaning of its own.
+	// +optional
+	// +kubebuilder:default=resource
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([A-Za-z0-9._:/-]*[A-Za-z0-9])?$`
+	// +kubebuilder:validation:XValidation:rule="!(self in ['repository', 'registry', 'nats', 'oauth'])",message="type must not be repository, registry, nats or oauth: those have a meaning of their own"
+	Type string `json:"type,omitempty"`
+
+	// uris are where the resource server has the resource. Of two resources of one audience with the same uri the older keeps it.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=32
+	URIs []ResourceURI `json:"uris,omitempty"`
+
+	// scopes are what can be done with the resource: the actions of the policies' rules.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Scopes []ResourceScope `json:"scopes,omitempty"`
+
+	// owner is the user whose resource it is, with the provider's prefix; nobody's when absent.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Owner string `json:"owner,omitempty"`
+
+	// ownerManagedAccess says whether the owner has every scope, and may approve PermissionRequests of others.
+	// +optional
+	// +kubebuilder:default=Forbidden
+	OwnerManagedAccess Permission `json:"ownerManagedAccess,omitempty"`
+
+	// audience is the resource server. Its SigningKey must admit the namespace.
+	// +required
+	Audience Audience `json:"audience,omitempty"`
+
+	// attributes are further facts, for the resource server and its clients.
+	// +optional
+	// +listType=map
+	// +listMapKey=key
+	// +kubebuilder:validation:MaxItems=32
+	Attributes []ResourceAttribute `json:"attributes,omitempty"`
+}
+
+// ProtectedResourceStatus is what the manager found out about a resource.
+type ProtectedResourceStatus struct {
+	// conditions are Accepted, Ready, and Stalled while a person has to help.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=8
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation of the spec that the conditions speak of; -1 before the first time.
+	// +optional
+	// +kubebuilder:default=-1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// id is the resource's id.
+	// +optional
+	// +kubebuilder:validation:MaxLength=320
+	ID string `json:"id,omitempty"`
+}
+
+// ProtectedResource is something that a resource server lets others use by what policies say (UMA 2.0). It is declared with
+// kubectl, or registered by the resource server itself.
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:scope=Namespaced,shortName=pres,categories=tokenwright
+// +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
+// +kubebuilder:printcolumn:name="Audience",type=string,JSONPath=`.spec.audience`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:printcolumn:name="Owner",type=string,JSONPath=`.spec.owner`,priority=1
+// +kubebuilder:printcolumn:name="ID",type=string,JSONPath=`.status.id`,priority=1
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`,priority=1
+// +kubebuilder:printcolumn:name="Message",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+type ProtectedResource struct {
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitzero"`
+
+	// spec says what is protected.
+	// +required
+	Spec ProtectedResourceSpec `json:"spec,omitzero"`
+
+	// status is what the manager found out.
+	// +optional
+	// +kubebuilder:default={"observedGeneration":-1}
+	Status ProtectedResourceStatus `json:"status,omitzero"`
+}
+
+// ProtectedResourceList is a list of ProtectedResources.
+// +kubebuilder:object:root=true
+type ProtectedResourceList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitzero"`
+	Items           []ProtectedResource `json:"items"`
+}

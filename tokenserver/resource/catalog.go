@@ -1,0 +1,133 @@
+package resource
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Catalog finds resources. It is immutable and safe for concurrent use; a nil Catalog holds none.
+type Catalog struct {
+	audiences map[string]*shelf
+	size      int
+}
+
+// shelf holds the resources of one audience.
+type shelf struct {
+	byID map[string]*Resource
+	// byName is the oldest of each display name.
+	byName map[string]*Resource
+	// all is sorted by id; byType and byScope are parts of it, in the same order.
+	all     []*Resource
+	byType  map[string][]*Resource
+	byScope map[string][]*Resource
+	uris    uris
+}
+
+// With returns a catalog in which the audience has these resources, and no others; the catalog itself stays as it is. All
+// must be of the audience and of namespaces that it admits: whoever may not speak of it must hold no claim.
+func (c *Catalog) With(audience string, resources []*Resource) *Catalog {
+	next := &Catalog{audiences: map[string]*shelf{}}
+	if c != nil {
+		next.audiences, next.size = maps.Clone(c.audiences), c.size
+	}
+	if old := next.audiences[audience]; old != nil {
+		next.size -= len(old.all)
+		delete(next.audiences, audience)
+	}
+	if len(resources) > 0 {
+		s := newShelf(resources)
+		next.audiences[audience] = s
+		next.size += len(s.all)
+	}
+	return next
+}
+
+func newShelf(resources []*Resource) *shelf {
+	s := &shelf{
+		byID: make(map[string]*Resource, len(resources)), byName: make(map[string]*Resource, len(resources)),
+		byType: map[string][]*Resource{}, byScope: map[string][]*Resource{}, uris: uris{exact: map[string]*Resource{}},
+	}
+	for _, r := range oldestFirst(resources) {
+		if s.byID[r.ID] != nil {
+			continue
+		}
+		s.byID[r.ID] = r
+		if s.byName[r.Name] == nil {
+			s.byName[r.Name] = r
+		}
+		for _, u := range r.URIs {
+			s.uris.add(u, r)
+		}
+		s.all = append(s.all, r)
+	}
+	s.uris.finish()
+	slices.SortFunc(s.all, func(a, b *Resource) int { return strings.Compare(a.ID, b.ID) })
+	for _, r := range s.all {
+		s.byType[r.Type] = append(s.byType[r.Type], r)
+		for _, scope := range r.Scopes {
+			s.byScope[scope] = append(s.byScope[scope], r)
+		}
+	}
+	return s
+}
+
+// oldestFirst is the order in which claims hold. Times are true to a second, so that a tie has an order of its own.
+func oldestFirst(resources []*Resource) []*Resource {
+	sorted := slices.Clone(resources)
+	slices.SortFunc(sorted, func(a, b *Resource) int {
+		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Object, b.Object))
+	})
+	return sorted
+}
+
+// Len is the number of resources that are served.
+func (c *Catalog) Len() int {
+	if c == nil {
+		return 0
+	}
+	return c.size
+}
+
+// shelf returns an empty one where there is none.
+func (c *Catalog) shelf(audience string) *shelf {
+	if c != nil {
+		if s := c.audiences[audience]; s != nil {
+			return s
+		}
+	}
+	return &shelf{}
+}
+
+// ByID returns the resource of the id, or nil.
+func (c *Catalog) ByID(audience, id string) *Resource { return c.shelf(audience).byID[id] }
+
+// Find returns the resource of the id, or else the oldest of the name; nil if there is neither.
+func (c *Catalog) Find(audience, idOrName string) *Resource {
+	s := c.shelf(audience)
+	if r := s.byID[idOrName]; r != nil {
+		return r
+	}
+	return s.byName[idOrName]
+}
+
+// All returns the resources of the audience, sorted by id. The result is shared: treat it as read-only.
+func (c *Catalog) All(audience string) []*Resource { return c.shelf(audience).all }
+
+// OfType is All of one type.
+func (c *Catalog) OfType(audience, typ string) []*Resource { return c.shelf(audience).byType[typ] }
+
+// WithScope is All that have the scope.
+func (c *Catalog) WithScope(audience, scope string) []*Resource {
+	return c.shelf(audience).byScope[scope]
+}
+
+// ByURI returns the resource that holds the very uri, or nil.
+func (c *Catalog) ByURI(audience, uri string) *Resource { return c.shelf(audience).uris.exact[uri] }
+
+// Matching returns the resource whose uri fits best to a path: the one that is equal, or else the pattern with the longest
+// literal beginning, then the one with more segments. It is nil if none fits.
+func (c *Catalog) Matching(audience, path string) *Resource {
+	return c.shelf(audience).uris.match(path)
+}
