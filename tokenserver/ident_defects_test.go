@@ -177,6 +177,10 @@ func TestIdentDoesNotGrowRights(t *testing.T) {
 			_, bob := says(t, w.bearer(t, "bob", "hunter2"))
 			c["tokenwright.dev/credential"], c["auth_time"] = bob["tokenwright.dev/credential"], time.Now().Unix()
 		}),
+		"the digest of a record": w.sign(t, token.TypeAccess, provide, func(c map[string]any) {
+			w.login(t, "alice", "secret", "offline_access")
+			c["tokenwright.dev/credential"], c["auth_time"] = w.objects.Tokens()[0].Spec.Credential, time.Now().Unix()
+		}),
 		"a claim without a password": w.sign(t, token.TypeAccess, provide, func(c map[string]any) { c["auth_time"] = time.Now().Unix() }),
 	} {
 		t.Run(name, func(t *testing.T) {

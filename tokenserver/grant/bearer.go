@@ -106,7 +106,7 @@ func takenUp(from *snapshot.Snapshot, s *Session, now time.Time) (caller.Caller,
 		}
 	}
 	proved := time.Unix(says.AuthTime, 0)
-	who, err := identity.Resume(from, s.Held.Subject, proof, proved)
+	who, err := identity.Resume(from, s.Held.Subject, proof, identity.InClaim, proved)
 	return who, err == nil && justProved(who, now)
 }
 
@@ -139,7 +139,7 @@ func credential(from *snapshot.Snapshot, request *Request, who caller.Caller) st
 	if !request.Ident || !request.Credentials.Present || who.Method != caller.MethodPassword {
 		return ""
 	}
-	proof, err := identity.ProofOf(from, who)
+	proof, err := identity.ProofOf(from, who, identity.InClaim)
 	if err != nil {
 		return ""
 	}

@@ -62,7 +62,7 @@ func TestRecall(t *testing.T) {
 			if diff := cmp.Diff(tc.want, want{who, outcome(err)}); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
-			if _, err := ProofOf(tc.from, who); !errors.Is(err, ErrBadCredentials) {
+			if _, err := ProofOf(tc.from, who, InRecord); !errors.Is(err, ErrBadCredentials) {
 				t.Errorf("what was recalled can be made to last: %v", err)
 			}
 		})
