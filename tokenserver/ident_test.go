@@ -33,7 +33,10 @@ func TestIdentLogin(t *testing.T) {
 			}
 			header, claims := says(t, text)
 			want := map[string]any{
-				"user": map[string]any{"id": "alice", "name": "alice", "email": "alice", "permissions": json.Number("415")},
+				"user": map[string]any{
+					"id": "alice", "created_at": nil, "name": "alice", "first_name": "", "last_name": "", "email": "alice", "permissions": json.Number("415"),
+					"privacy_policy_agreed_at": nil, "terms_of_service_agreed_at": nil, "metadata": map[string]any{},
+				},
 				"token": map[string]any{
 					"id": claims["jti"], "access_token": text, "refresh_token": refresh, "expires_in": json.Number("900"),
 					"scope": "order:eu/1:read nats offline_access", "permissions": json.Number("415"),
