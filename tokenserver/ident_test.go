@@ -272,6 +272,22 @@ func TestIdentDelete(t *testing.T) {
 	remove(other, alice, own).is(t, "and is no bearer any more", 401, refusedToken)
 }
 
+// TestIdentWhoDeletedWhatIsRecorded: as at the endpoint of OAuth, the audit record names the endpoint that was asked.
+func TestIdentWhoDeletedWhatIsRecorded(t *testing.T) {
+	w := startIdent(t, v1alpha1.EdDSA, nil)
+	bearer := w.bearer(t, "alice", "secret")
+	_, claims := says(t, bearer)
+	id, _ := claims["jti"].(string)
+	w.json(t, http.MethodDelete, "/api/v1/tokens/"+id, bearer, "").is(t, "a bearer may end itself", 204, "")
+	want := map[string]any{
+		"outcome": "revoked", "grant": "ident_token", "jti": id, "subject": "alice", "provider": "users", "method": "password",
+		"audience": provide, "requested": []any{}, "granted": []any{}, "sourceIP": "127.0.0.1",
+	}
+	if diff := cmp.Diff(want, w.revoked(t)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestIdentAdministrators(t *testing.T) {
 	w := startIdent(t, v1alpha1.EdDSA, nil)
 	w.login(t, "alice", "secret", "offline_access")
