@@ -52,10 +52,15 @@ func (w *listWorld) ask(path string, header http.Header) *httptest.ResponseRecor
 	answer := httptest.NewRecorder()
 	request := httptest.NewRequest(http.MethodGet, path, http.NoBody)
 	request.Header = header
-	httpx.Routes("/prefix", map[string]http.Handler{PathStatusLists: &httpx.Endpoint{
-		Name: NameStatusLists, Methods: Methods(), Handle: w.Handle, WriteError: httpx.WritePlainError,
-		Recorder: silent{}, Log: logr.Discard(), Now: func() time.Time { return w.now },
-	}}, http.NotFoundHandler()).ServeHTTP(answer, request)
+	endpoint := func(handle func(http.ResponseWriter, *http.Request, *httpx.Exchange) error) http.Handler {
+		return &httpx.Endpoint{
+			Name: NameStatusLists, Methods: Methods(), Handle: handle, WriteError: httpx.WritePlainError,
+			Recorder: silent{}, Log: logr.Discard(), Now: func() time.Time { return w.now },
+		}
+	}
+	httpx.Routes("/prefix", map[string]http.Handler{
+		PathStatusLists: endpoint(w.Handle), PathAggregation: endpoint(w.Aggregate),
+	}, http.NotFoundHandler()).ServeHTTP(answer, request)
 	return answer
 }
 
@@ -82,8 +87,9 @@ func (w *listWorld) bits(t *testing.T, number int) []byte {
 		Sub           string
 		Iat, Exp, TTL int64
 		List          struct {
-			Bits int
-			Lst  string
+			Bits        int
+			Lst         string
+			Aggregation string `json:"aggregation_uri"`
 		} `json:"status_list"`
 	}
 	if err := json.Unmarshal(payload, &claims); err != nil {
@@ -91,7 +97,7 @@ func (w *listWorld) bits(t *testing.T, number int) []byte {
 	}
 	now := w.now.Unix()
 	if claims.Sub != fmt.Sprintf("https://auth.example.com/statuslists/%d", number) || claims.List.Bits != 1 || claims.TTL != 60 ||
-		claims.Iat > now || claims.Iat <= now-30 || claims.Exp != claims.Iat+300 {
+		claims.List.Aggregation != "https://auth.example.com/statuslists" || claims.Iat > now || claims.Iat <= now-30 || claims.Exp != claims.Iat+300 {
 		t.Fatalf("claims %+v at %d", claims, now)
 	}
 	compressed, err := base64.RawURLEncoding.DecodeString(claims.List.Lst)
@@ -201,7 +207,7 @@ func TestListsThatAreNotThere(t *testing.T) {
 		"a negative one":                      {keyID, "/statuslists/-1", 404},
 		"one that is no number":               {keyID, "/statuslists/x", 404},
 		"a number beyond all":                 {keyID, "/statuslists/99999999999999999999", 404},
-		"no number":                           {keyID, "/statuslists/", 404},
+		"more than a number":                  {keyID, "/statuslists/0/0", 404},
 		"one of another time":                 {keyID, "/statuslists/0?time=1", 501},
 		"without a key that can be looked up": {func(t *testing.T) snapshot.Keys { return fixture.Key(t, "registry", v1alpha1.X509Chain, begin, "r") }, "/statuslists/0", 404},
 		"with a key that cannot sign":         {func(*testing.T) snapshot.Keys { return broken }, "/statuslists/0", 503},
