@@ -18,9 +18,10 @@ const (
 	TokenType = "statuslist+jwt"
 	// MediaType is how it is served.
 	MediaType = "application/statuslist+jwt"
-	// AggregationPath is where all lists are named, and Path where they are, below the root and the prefix: their number follows.
+	// AggregationPath is where all lists are named, below the root and the prefix.
 	AggregationPath = "/statuslists"
-	Path            = AggregationPath + "/"
+	// Path is where lists are, below the root and the prefix: their number follows.
+	Path = AggregationPath + "/"
 )
 
 // URI names a list in tokens, and is where it can be had: below the URL of the server.
