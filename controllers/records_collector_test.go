@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,7 +30,17 @@ func newCollectorBench(t *testing.T, name string) collectorBench {
 	o := testOptions(t, fmt.Sprintf("%s-%d", name, time.Now().UnixNano()))
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	c := managerClient(t, o)
-	return collectorBench{&recordsCollector{reader: c, client: c, clock: clock, limit: rate.NewLimiter(rate.Inf, 1), Options: o}, clock}
+	return collectorBench{&recordsCollector{reader: c, client: c, clock: clock, limit: rate.NewLimiter(rate.Inf, 1), counts: recordCounts(t), Options: o}, clock}
+}
+
+// recordCounts are counters of a test's own.
+func recordCounts(t *testing.T) recordMetrics {
+	t.Helper()
+	counts, err := newRecordMetrics(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return counts
 }
 
 // store creates a record of the place that expires after so long.
@@ -179,7 +190,7 @@ func TestRecordsAreCollectedInPages(t *testing.T) {
 	})
 	r := &recordsCollector{
 		reader: manyRecords{n: collectPage + 1}, client: c, clock: clocktesting.NewFakePassiveClock(noon.AddDate(0, 1, 0)),
-		limit: rate.NewLimiter(rate.Inf, 1),
+		limit: rate.NewLimiter(rate.Inf, 1), counts: recordCounts(t),
 	}
 	if n, more, err := r.collect(t.Context()); n != collectPage || deleted != collectPage || !more || err != nil {
 		t.Errorf("%d of %d deletions, more: %t, %v", n, deleted, more, err)

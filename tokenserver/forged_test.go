@@ -176,7 +176,7 @@ func TestARecordedTokenIsActiveAsLongAsItsRecord(t *testing.T) {
 	record := fixture.AccessRecord(id, "alice", api, end)
 	from := w.snapshots.Load()
 	people := from.Providers[slices.IndexFunc(from.Providers, func(p *provider.Provider) bool { return p.Htpasswd != nil })]
-	proof, err := identity.ProofOf(from, caller.Caller{Username: "alice", Provider: people.Name, Method: caller.MethodPassword})
+	proof, err := identity.ProofOf(from, caller.Caller{Username: "alice", Provider: people.Name, Method: caller.MethodPassword}, identity.InRecord)
 	if err != nil {
 		t.Fatal(err)
 	}

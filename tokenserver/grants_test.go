@@ -53,10 +53,15 @@ func TestGrantsForServices(t *testing.T) {
 	claims := func(sub, client, scope string) map[string]any {
 		return map[string]any{"iss": issuerName, "sub": sub, "aud": api, "client_id": client, "scope": scope}
 	}
+	account := func(client string) map[string]any {
+		c := claims(builder, client, "order:eu/1:read")
+		c["tokenwright.dev/provider"] = "accounts"
+		return c
+	}
 	robot := claims("robot", "robot", "order:1:read,write")
 	robot["prvd"] = map[string]any{"permissions": json.Number("415")}
 	other := claims("alice", "alice", "order:us/2:write")
-	other["aud"] = otherAPI
+	other["aud"], other["tokenwright.dev/through"] = otherAPI, []any{api}
 	cases := map[string]struct {
 		reason, user, password string
 		form                   url.Values
@@ -71,7 +76,7 @@ func TestGrantsForServices(t *testing.T) {
 		},
 		"client_credentials of a ServiceAccount": {
 			"its token is its password, with any name", "anything", w.cluster.token(t, time.Hour, nil),
-			values("grant_type", "client_credentials", "audience", api, "scope", "order:eu/1:read"), claims(builder, builder, "order:eu/1:read"),
+			values("grant_type", "client_credentials", "audience", api, "scope", "order:eu/1:read"), account(builder),
 		},
 		"password with an audience": {
 			"who asked for a service does not get a registry token; what a client calls itself nobody proved", "", "",
@@ -84,12 +89,12 @@ func TestGrantsForServices(t *testing.T) {
 			claims("alice", "alice", "order:1:read"),
 		},
 		"A ServiceAccount's token": {
-			"a workload gets a scoped token", "", "", exchanging(w.cluster.token(t, time.Hour, nil)), claims(builder, builder, "order:eu/1:read"),
+			"a workload gets a scoped token", "", "", exchanging(w.cluster.token(t, time.Hour, nil)), account(builder),
 		},
 		"A ServiceAccount's token through a client": {
 			"the client is named, and gives no rights", "gateway", "gw",
 			exchanging(w.cluster.token(t, time.Hour, nil), "subject_token_type", typeID, "requested_token_type", typeAccess),
-			claims(builder, "gateway", "order:eu/1:read"),
+			account("gateway"),
 		},
 		"Our own access token": {
 			"for its own audience it gets no more than it has", "", "",

@@ -129,7 +129,7 @@ func TestIdentDefectRawTokens(t *testing.T) {
 			t.Errorf("%s is written down", name)
 		}
 	}
-	if n := strings.Count(seen, field(t, login, "id")); n != 2 { // issued, and revoked
+	if n := strings.Count(seen, field(t, login, "id")); n != 3 { // issued, come for another one, and revoked
 		t.Errorf("the id is written down %d times", n)
 	}
 }
@@ -176,6 +176,10 @@ func TestIdentDoesNotGrowRights(t *testing.T) {
 		"somebody else's password": w.sign(t, token.TypeAccess, provide, func(c map[string]any) {
 			_, bob := says(t, w.bearer(t, "bob", "hunter2"))
 			c["tokenwright.dev/credential"], c["auth_time"] = bob["tokenwright.dev/credential"], time.Now().Unix()
+		}),
+		"the digest of a record": w.sign(t, token.TypeAccess, provide, func(c map[string]any) {
+			w.login(t, "alice", "secret", "offline_access")
+			c["tokenwright.dev/credential"], c["auth_time"] = w.objects.Tokens()[0].Spec.Credential, time.Now().Unix()
 		}),
 		"a claim without a password": w.sign(t, token.TypeAccess, provide, func(c map[string]any) { c["auth_time"] = time.Now().Unix() }),
 	} {

@@ -57,12 +57,13 @@ func (v *ClaimValue) UnmarshalJSON(data []byte) error {
 // Claim is one claim that the subjects' tokens carry.
 // +structType=atomic
 type Claim struct {
-	// name is the claim's name; registered names such as sub and exp are refused.
+	// name is the claim's name. Registered names such as sub and exp are refused, in capitals too: many readers do not tell
+	// them apart. So are all that begin with tokenwright.dev/.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9_.:/-]+$`
-	// +kubebuilder:validation:XValidation:rule="!(self in ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'access', 'nats', 'authorization', 'permissions', 'scope', 'client_id', 'typ', 'cnf', 'act', 'status', 'auth_time', 'tokenwright.dev/credential'])",message="name must not be a claim that the server sets itself"
+	// +kubebuilder:validation:XValidation:rule="!(self.lowerAscii() in ['iss', 'sub', 'aud', 'exp', 'nbf', 'iat', 'jti', 'access', 'nats', 'authorization', 'permissions', 'scope', 'client_id', 'typ', 'cnf', 'act', 'status', 'auth_time']) && !self.lowerAscii().startsWith('tokenwright.dev/')",message="name must not be a claim that the server sets itself"
 	Name string `json:"name,omitempty"`
 
 	// value is any JSON value of at most 4 KiB.

@@ -18,6 +18,7 @@ func (r *Record) appendLine(dst []byte) []byte {
 	dst = appendGiven(dst, `,"jti":`, r.TokenID)
 	dst = appendGiven(dst, `,"kid":`, r.KeyID)
 	dst = appendGiven(dst, `,"refreshID":`, r.RefreshID)
+	dst = appendGiven(dst, `,"subjectTokenID":`, r.SubjectTokenID)
 	dst = appendGiven(dst, `,"subject":`, r.Subject)
 	dst = appendGiven(dst, `,"provider":`, r.Provider)
 	dst = appendGiven(dst, `,"method":`, r.Method)

@@ -29,6 +29,8 @@ type Record struct {
 	KeyID   string `json:"kid,omitempty"`
 	// RefreshID is the id of the refresh token that was used or issued with it.
 	RefreshID string `json:"refreshID,omitempty"`
+	// SubjectTokenID is the jti of the token that was good enough to be exchanged, as its issuer wrote it.
+	SubjectTokenID string `json:"subjectTokenID,omitempty"`
 	// Subject, Provider and Method are what was proved.
 	Subject  string `json:"subject,omitempty"`
 	Provider string `json:"provider,omitempty"`

@@ -42,6 +42,9 @@ type Caller struct {
 	Groups []string
 	// Extra are further facts about the caller, such as claims of its token.
 	Extra map[string][]string
+	// DetailsUnknown says that UID and Extra are empty because nobody knows them now, and not because there are none. What a
+	// policy says of them is then neither true nor false.
+	DetailsUnknown bool
 	// Provider is the IdentityProvider that vouches; empty for an anonymous caller.
 	Provider string
 	// Method says how the caller was proved.

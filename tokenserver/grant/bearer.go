@@ -4,18 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/metrics"
 	"github.com/tokenwright/tokenwright/tokenserver/opaque"
-	"github.com/tokenwright/tokenwright/tokenserver/policy"
-	"github.com/tokenwright/tokenwright/tokenserver/scope"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
@@ -111,7 +106,7 @@ func takenUp(from *snapshot.Snapshot, s *Session, now time.Time) (caller.Caller,
 		}
 	}
 	proved := time.Unix(says.AuthTime, 0)
-	who, err := identity.Resume(from, s.Held.Subject, proof, proved)
+	who, err := identity.Resume(from, s.Held.Subject, proof, identity.InClaim, proved)
 	return who, err == nil && justProved(who, now)
 }
 
@@ -126,33 +121,16 @@ func justProved(who caller.Caller, now time.Time) bool {
 func (g *Granter) bearer(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request) (caller.Caller, *Error) {
 	s, failure := g.Session(ctx, from, request.Bearer, request.BearerAudience, request.Time)
 	if failure != nil || s.Fresh {
+		progress.SubjectTokenID = s.Held.ID
 		return s.Caller, failure
 	}
 	if s.Held.Expires.Sub(request.Time) < issue.MinLifetime {
 		return caller.Caller{}, &Error{Kind: BadCredentials, Message: "the token was not accepted", Cause: errEndsTooSoon}
 	}
-	progress.NotAfter = s.Held.Expires
-	if request.Audience == request.BearerAudience {
-		has, err := scope.Parse([]string{s.Held.Signed.Scope})
-		if err != nil {
-			return caller.Caller{}, &Error{Kind: BadCredentials, Message: "the token was not accepted", Cause: err}
-		}
-		progress.Scopes = scope.Within(progress.Scopes, has)
-		progress.NATS = progress.NATS && slices.Contains(strings.Fields(s.Held.Signed.Scope), issue.ScopeNATS)
+	if err := derive(progress, &s.Held, request.Audience); err != nil {
+		return caller.Caller{}, &Error{Kind: BadCredentials, Message: "the token was not accepted", Cause: err}
 	}
 	return s.Caller, nil
-}
-
-// mayCross asks policy whether the caller may have a token of another audience for that of the API.
-func (g *Granter) mayCross(request *Request, progress *issue.Request) *Error {
-	if request.Bearer == "" || request.Audience == request.BearerAudience {
-		return nil
-	}
-	resource := policy.Resource{Type: v1alpha1.TypeOAuth, Name: progress.Audience.Name}
-	if g.Issuer.May(progress, resource, actionExchange) {
-		return nil
-	}
-	return &Error{Kind: NotAllowed, Message: "no policy lets the caller exchange a token for one of this audience"}
 }
 
 // credential is what a token says of the password that just came with the request; nothing if there was none, or if it could
@@ -161,7 +139,7 @@ func credential(from *snapshot.Snapshot, request *Request, who caller.Caller) st
 	if !request.Ident || !request.Credentials.Present || who.Method != caller.MethodPassword {
 		return ""
 	}
-	proof, err := identity.ProofOf(from, who)
+	proof, err := identity.ProofOf(from, who, identity.InClaim)
 	if err != nil {
 		return ""
 	}

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"slices"
 
-	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/metrics"
-	"github.com/tokenwright/tokenwright/tokenserver/policy"
-	"github.com/tokenwright/tokenwright/tokenserver/scope"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
@@ -103,12 +100,11 @@ func (g *Granter) speaker(ctx context.Context, from *snapshot.Snapshot, request 
 	if claimed.Expires.IsZero() {
 		return caller.Caller{}, errNoExpiry
 	}
-	progress.NotAfter = claimed.Expires
+	progress.NotAfter, progress.SubjectTokenID = claimed.Expires, claimed.ID
 	return who, nil
 }
 
-// ourSpeaker is whom an access token of ours speaks for, as the provider knows it now. For its own audience a token does not
-// get more than it has.
+// ourSpeaker is whom an access token of ours speaks for, as the provider knows it now.
 func (g *Granter) ourSpeaker(ctx context.Context, from *snapshot.Snapshot, request *Request, progress *issue.Request) (caller.Caller, error) {
 	if request.SubjectType == TokenTypeID {
 		return caller.Caller{}, errNoIDToken
@@ -121,35 +117,15 @@ func (g *Granter) ourSpeaker(ctx context.Context, from *snapshot.Snapshot, reque
 	if err != nil {
 		return caller.Caller{}, err
 	}
-	if held.Audience == request.Audience {
-		has, err := scope.Parse([]string{held.Signed.Scope})
-		if err != nil {
-			return caller.Caller{}, err
-		}
-		progress.Scopes = scope.Within(progress.Scopes, has)
-	}
-	progress.NotAfter = held.Expires
-	return who, nil
+	return who, derive(progress, &held, request.Audience)
 }
 
 // recalled is the caller of a token of ours. That of a recorded one is proved again: its password may have changed since.
 func recalled(from *snapshot.Snapshot, held *Held) (caller.Caller, error) {
 	if held.Record == nil {
-		return identity.Recall(from, held.Subject, held.Issued)
+		return identity.Recall(from, held.Subject, held.Signed.Provider, held.Issued)
 	}
 	who, err := proveAgain(from, held.Record)
 	who.Method = caller.MethodToken
 	return who, err
-}
-
-// mayExchange asks policy whether the caller may exchange a token for one of the audience.
-func (g *Granter) mayExchange(request *Request, progress *issue.Request) *Error {
-	if request.Subject == "" {
-		return nil
-	}
-	resource := policy.Resource{Type: v1alpha1.TypeOAuth, Name: progress.Audience.Name}
-	if g.Issuer.May(progress, resource, actionExchange) {
-		return nil
-	}
-	return &Error{Kind: NotAllowed, Message: "no policy lets the caller exchange a token for one of this audience"}
 }

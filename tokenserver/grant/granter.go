@@ -80,9 +80,6 @@ func (g *Granter) steps(ctx context.Context, by Grant, request *Request, progres
 	if failure := g.mayExchange(request, progress); failure != nil {
 		return Answer{}, failure
 	}
-	if failure := g.mayCross(request, progress); failure != nil {
-		return Answer{}, failure
-	}
 	if err := g.Issuer.CheckIds(progress); err != nil {
 		return Answer{}, issueError(err)
 	}

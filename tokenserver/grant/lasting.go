@@ -35,7 +35,7 @@ func (g *Granter) lasting(ctx context.Context, from *snapshot.Snapshot, request 
 	if err := g.Issuer.MayLast(progress); err != nil {
 		return issue.Token{}, lastingError(err)
 	}
-	proof, err := identity.ProofOf(from, progress.Caller)
+	proof, err := identity.ProofOf(from, progress.Caller, identity.InRecord)
 	if err != nil {
 		return issue.Token{}, recordError(err)
 	}

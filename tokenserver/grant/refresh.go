@@ -109,7 +109,7 @@ func (g *Granter) recordOf(ctx context.Context, from *snapshot.Snapshot, text st
 func proveAgain(from *snapshot.Snapshot, found *v1alpha1.IssuedToken) (caller.Caller, error) {
 	spec := &found.Spec
 	proof := identity.Proof{Provider: spec.Provider.Name, ProviderUID: spec.Provider.UID, Credential: spec.Credential}
-	return identity.Resume(from, spec.Subject.Username, proof, revocation.Time(spec.AuthTime))
+	return identity.Resume(from, spec.Subject.Username, proof, identity.InRecord, revocation.Time(spec.AuthTime))
 }
 
 // refresh returns the refresh token that goes with the answer, if any, and its record if it is a new one.
@@ -160,7 +160,7 @@ func (g *Granter) anew(ctx context.Context, from *snapshot.Snapshot, request *Re
 	if err != nil {
 		return "", nil, recordError(err)
 	}
-	proof, err := identity.ProofOf(from, progress.Caller)
+	proof, err := identity.ProofOf(from, progress.Caller, identity.InRecord)
 	if err != nil {
 		return "", nil, recordError(err)
 	}

@@ -12,12 +12,12 @@ import (
 )
 
 // Recall is the caller whom a token of ours speaks for, which was issued to the name at a time: a user whom an htpasswd
-// provider still has, with the groups of now, or a ServiceAccount. Others are refused: their groups come with their own tokens,
-// and without them they would escape what is denied to a group.
-func Recall(s *snapshot.Snapshot, username string, issued time.Time) (caller.Caller, error) {
+// provider still has, with the groups of now, or a ServiceAccount, for which the token names the provider that vouched. Others are
+// refused: their groups come with their own tokens, and without them they would escape what is denied to a group.
+func Recall(s *snapshot.Snapshot, username, vouched string, issued time.Time) (caller.Caller, error) {
 	who := caller.Caller{Username: username, Method: caller.MethodToken, AuthTime: issued}
 	if strings.HasPrefix(username, caller.ReservedPrefix) {
-		return recallAccount(s, who)
+		return recallAccount(s, who, vouched)
 	}
 	p, err := providerOf(s, username)
 	if err != nil {
@@ -31,20 +31,18 @@ func Recall(s *snapshot.Snapshot, username string, issued time.Time) (caller.Cal
 	return who, nil
 }
 
-// recallAccount is a ServiceAccount whose token the API server was asked about when ours was issued. Where the API server is
-// to be asked each time, nobody can be recalled.
-func recallAccount(s *snapshot.Snapshot, who caller.Caller) (caller.Caller, error) {
+// recallAccount is a ServiceAccount whose token a provider accepted when ours was issued. Where the API server is to be asked each
+// time, nobody can be recalled. What its own token said beside the name is not known any more, which is not the same as that it
+// said nothing.
+func recallAccount(s *snapshot.Snapshot, who caller.Caller, vouched string) (caller.Caller, error) {
 	namespace, _ := who.ServiceAccount()
-	at := slices.IndexFunc(s.Providers, func(p *provider.Provider) bool { return p.Kubernetes != nil })
-	online := slices.ContainsFunc(s.Providers, func(p *provider.Provider) bool {
-		return p.Kubernetes != nil && p.Kubernetes.Verification == v1alpha1.VerifyOnline
-	})
+	at := slices.IndexFunc(s.Providers, func(p *provider.Provider) bool { return p.Kubernetes != nil && p.Name == vouched })
 	switch {
 	case namespace == "" || at < 0:
 		return caller.Caller{}, refuse("no provider vouches for the name")
-	case online:
+	case s.Providers[at].Kubernetes.Verification == v1alpha1.VerifyOnline:
 		return caller.Caller{}, refuse("ServiceAccounts are verified online, by their own tokens")
 	}
-	who.Provider, who.Groups = s.Providers[at].Name, caller.ServiceAccountGroups(namespace)
+	who.Provider, who.Groups, who.DetailsUnknown = vouched, caller.ServiceAccountGroups(namespace), true
 	return who, nil
 }

@@ -9,10 +9,17 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
-// credentialPurpose tells these digests from others by the same keys.
-const credentialPurpose = "credential"
+// Use is what a proof is kept in. The digests of one use are never those of another: a claim is in the hands of every service that
+// gets the token, and must not tell whoever reads records whose it is, nor stand for one.
+type Use string
 
-// Proof is by what a user was proved, as a record holds it. It is of no use to who reads it.
+// The uses. Each is the purpose of the digest.
+const (
+	InRecord Use = "credential"
+	InClaim  Use = "credential-claim"
+)
+
+// Proof is by what a user was proved, as a record or a claim holds it. It is of no use to who reads it.
 type Proof struct {
 	// Provider and ProviderUID are the IdentityProvider.
 	Provider, ProviderUID string
@@ -22,12 +29,12 @@ type Proof struct {
 
 // ProofOf says by what the caller has been proved with a password. Whoever came with anything else has no proof that could
 // be taken up again, and gets ErrBadCredentials.
-func ProofOf(s *snapshot.Snapshot, who caller.Caller) (Proof, error) {
+func ProofOf(s *snapshot.Snapshot, who caller.Caller, use Use) (Proof, error) {
 	p, hash, err := entryOf(s, who)
 	if err != nil {
 		return Proof{}, err
 	}
-	digest, err := s.Seals.Digest(credentialPurpose, p.UID, who.Username, string(hash))
+	digest, err := s.Seals.Digest(string(use), p.UID, who.Username, string(hash))
 	if err != nil {
 		return Proof{}, unavailable(err)
 	}
@@ -36,7 +43,7 @@ func ProofOf(s *snapshot.Snapshot, who caller.Caller) (Proof, error) {
 
 // Resume proves again a caller whom a password proved before, at the time authTime: by the same provider, if it still has
 // the user with the same password entry. Groups are those of now.
-func Resume(s *snapshot.Snapshot, username string, proof Proof, authTime time.Time) (caller.Caller, error) {
+func Resume(s *snapshot.Snapshot, username string, proof Proof, use Use, authTime time.Time) (caller.Caller, error) {
 	who := caller.Caller{Username: username, Provider: proof.Provider, Method: caller.MethodPassword, AuthTime: authTime}
 	p, hash, err := entryOf(s, who)
 	switch {
@@ -46,7 +53,7 @@ func Resume(s *snapshot.Snapshot, username string, proof Proof, authTime time.Ti
 		return caller.Caller{}, refuse("the provider is another one of that name")
 	case !s.Seals.Usable():
 		return caller.Caller{}, unavailable(errProviderAway)
-	case !s.Seals.Matches(proof.Credential, credentialPurpose, p.UID, username, string(hash)):
+	case !s.Seals.Matches(proof.Credential, string(use), p.UID, username, string(hash)):
 		return caller.Caller{}, refuse("the password has changed since")
 	}
 	who.Groups = groupsOf(s, p, username[len(p.Prefix):])

@@ -38,7 +38,7 @@ func TestResume(t *testing.T) {
 		return snapshot.Build(in)
 	}
 	alice := caller.Caller{Username: "corp-alice", Provider: "corp", Method: caller.MethodPassword, AuthTime: noon}
-	proof, err := ProofOf(world(), alice)
+	proof, err := ProofOf(world(), alice, InRecord)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestResume(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := Resume(world(tc.change), tc.username, proof, noon)
+			got, err := Resume(world(tc.change), tc.username, proof, InRecord, noon)
 			if !errors.Is(err, tc.err) {
 				t.Errorf("%s got error %v", tc.reason, err)
 			}
@@ -82,6 +82,31 @@ func TestResume(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestAProofIsOfOneUse has who puts the digest that a service saw in a token into a record, and the reverse.
+func TestAProofIsOfOneUse(t *testing.T) {
+	from := snapshot.Build(snapshot.Input{Seals: sealing(t), Providers: []*provider.Provider{
+		users("plain", "", map[string][]byte{"alice": hashOf(t, "secret", bcrypt.MinCost)}, nil),
+	}})
+	alice := caller.Caller{Username: "alice", Provider: "plain", Method: caller.MethodPassword}
+	digests := map[string]bool{}
+	for _, made := range []Use{InRecord, InClaim} {
+		proof, err := ProofOf(from, alice, made)
+		if err != nil {
+			t.Fatal(err)
+		}
+		digests[proof.Credential] = true
+		for _, taken := range []Use{InRecord, InClaim} {
+			_, err := Resume(from, "alice", proof, taken, noon)
+			if made == taken && err != nil || made != taken && !errors.Is(err, ErrBadCredentials) {
+				t.Errorf("made for %s and taken for %s: %v", made, taken, err)
+			}
+		}
+	}
+	if len(digests) != 2 {
+		t.Errorf("%d digests: who has both can tell that they are of one user", len(digests))
 	}
 }
 
@@ -98,7 +123,7 @@ func TestWhoHasNoProof(t *testing.T) {
 	}
 	for name, who := range cases {
 		t.Run(name, func(t *testing.T) {
-			if proof, err := ProofOf(from, who); !errors.Is(err, ErrBadCredentials) || proof != (Proof{}) {
+			if proof, err := ProofOf(from, who, InRecord); !errors.Is(err, ErrBadCredentials) || proof != (Proof{}) {
 				t.Errorf("got %v, %v", proof, err)
 			}
 		})

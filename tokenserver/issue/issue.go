@@ -80,6 +80,10 @@ type Request struct {
 	Client string
 	// NotAfter is what the token must not outlive; zero: nothing but its own lifetime.
 	NotAfter time.Time
+	// SubjectTokenID is the jti of the token that came, if one did and it was good: its issuer may be anybody whom a provider trusts.
+	SubjectTokenID string
+	// Through are the audiences that the token came through by exchanges. An access token says so.
+	Through []string
 	// NATS asks for what the caller may do to NATS subjects. Only a token of the Provide Ident API says so.
 	NATS bool
 	// Ids are what policies must say of the caller for there to be a token of the Provide Ident API.

@@ -79,9 +79,14 @@ func (accessToken) entitle(request *Request, v *verdict, budget *policy.Budget) 
 }
 
 func (accessToken) claims(request *Request, v *verdict, at times, issuer, id string) (string, token.Claims) {
+	vouched := ""
+	if namespace, _ := request.Caller.ServiceAccount(); namespace != "" {
+		vouched = request.Caller.Provider // of other users the prefix of the name says it
+	}
 	return token.TypeAccess, token.AccessClaims{
 		Issuer: issuer, Subject: request.Caller.Username, Audience: request.Audience.Name, ID: id,
 		Expiry: at.expires, NotBefore: at.issued, IssuedAt: at.issued,
 		ClientID: cmp.Or(request.Client, request.Caller.Username), Scope: scope.Join(v.granted), Application: v.application,
+		Provider: vouched, Through: request.Through,
 	}
 }

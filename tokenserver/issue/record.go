@@ -14,7 +14,7 @@ func (r *Request) Record(outcome string) audit.Record {
 		Time: r.Time.UTC(), Outcome: outcome, RequestID: r.ID, Grant: r.Grant,
 		Requested: make([]string, len(r.Scopes)), Granted: []string{},
 		ClientID: audit.Claimed(r.ClientID), Account: audit.Claimed(r.Account),
-		RefreshID: r.RefreshID, Client: r.Client,
+		RefreshID: r.RefreshID, Client: r.Client, SubjectTokenID: audit.Claimed(r.SubjectTokenID),
 	}
 	for n, s := range r.Scopes {
 		record.Requested[n] = audit.Bounded(s.String(), maxRequested)

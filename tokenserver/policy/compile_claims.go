@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -15,12 +16,23 @@ import (
 // maxClaimValue is the size of one claim's value in bytes, without white space that means nothing.
 const maxClaimValue = 4096
 
-// registeredClaims are those that the server sets itself; a policy that set them would forge what verifiers rely on.
+// ownClaims begins the names of the server's own claims.
+const ownClaims = "tokenwright.dev/"
+
+// registeredClaims are those that the server sets itself, beside its own; a policy that set them would forge what verifiers rely
+// on.
 func registeredClaims() []string {
 	return []string{
 		"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "access", "nats", "authorization", "permissions", "scope",
-		"client_id", "typ", "cnf", "act", "status", "auth_time", "tokenwright.dev/credential",
+		"client_id", "typ", "cnf", "act", "status", "auth_time",
 	}
+}
+
+// isRegistered says whether some reader takes the name for a claim that the server sets itself. Go's encoding/json, and so many
+// a verifier, folds letters: to it Sub, and \u017fub with a long s, are sub.
+func isRegistered(name string) bool {
+	folded := strings.ToLower(strings.ToUpper(name)) // there and back: the long s has a capital, the sign of kelvin a small letter
+	return strings.HasPrefix(folded, ownClaims) || slices.Contains(registeredClaims(), folded)
 }
 
 func (c *compiler) offlineAccess(o *v1alpha1.OfflineAccess) {
@@ -57,7 +69,7 @@ func (c *compiler) claims(claims []v1alpha1.Claim) {
 		switch {
 		case given.Name == "":
 			c.problem(v1alpha1.ReasonInvalidClaim, path+".name", "must not be empty")
-		case slices.Contains(registeredClaims(), given.Name):
+		case isRegistered(given.Name):
 			c.problem(v1alpha1.ReasonInvalidClaim, path+".name", "must not be a claim that the server sets itself: %q", given.Name)
 		case seen[given.Name]:
 			c.problem(v1alpha1.ReasonInvalidClaim, path+".name", "must not be given twice: %q", given.Name)

@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -149,6 +150,8 @@ func TestClusterProblems(t *testing.T) {
 		"a value of more than 4 KiB":    {change: claims(v1alpha1.Claim{Name: "a", Value: value(`"` + strings.Repeat("x", 4095) + `"`)}), want: []Problem{{Reason: "InvalidClaim", Path: "spec.claims[0].value"}}},
 		"a value of a megabyte":         {change: claims(v1alpha1.Claim{Name: "a", Value: value(strings.Repeat("[", 1<<20))}), want: []Problem{{Reason: "InvalidClaim", Path: "spec.claims[0].value"}}},
 		"a value that is nested deeply": {change: claims(v1alpha1.Claim{Name: "a", Value: value(strings.Repeat("[", 20_000))}), want: []Problem{{Reason: "InvalidClaim", Path: "spec.claims[0].value"}}},
+		"a claim like a registered one": {change: claims(v1alpha1.Claim{Name: "Subject", Value: value("1")})},
+		"a claim below another domain":  {change: claims(v1alpha1.Claim{Name: "example.com/tokenwright.dev/x", Value: value("1")})},
 		"claims of a deny": {change: func(s *v1alpha1.ClusterAccessPolicySpec) { s.Effect = "Deny"; s.Claims = []v1alpha1.Claim{{Name: "a"}} },
 			want: []Problem{{Reason: "InvalidClaim", Path: "spec.claims"}}},
 		"a lifetime":                   {change: offline("2160h", "Forbidden")},
@@ -166,11 +169,14 @@ func TestClusterProblems(t *testing.T) {
 		"a deny without rules": {change: func(s *v1alpha1.ClusterAccessPolicySpec) { s.Effect = "Deny"; s.Rules = nil },
 			want: []Problem{{Reason: "InvalidName", Path: "spec.rules"}}},
 	}
-	for _, registered := range registeredClaims() {
-		cases["the registered claim "+registered] = struct {
-			change func(*v1alpha1.ClusterAccessPolicySpec)
-			want   []Problem
-		}{claims(v1alpha1.Claim{Name: registered}), []Problem{{Reason: "InvalidClaim", Path: "spec.claims[0].name"}}}
+	registered := append(registeredClaims(), "tokenwright.dev/credential", "tokenwright.dev/x", "to\u212aenwright.dev/x", "\u017fub")
+	for _, name := range registered {
+		for _, spelling := range []string{name, strings.ToUpper(name), name[:len(name)-1] + strings.ToUpper(name[len(name)-1:])} {
+			cases["the registered claim "+spelling] = struct {
+				change func(*v1alpha1.ClusterAccessPolicySpec)
+				want   []Problem
+			}{claims(v1alpha1.Claim{Name: spelling}), []Problem{{Reason: "InvalidClaim", Path: "spec.claims[0].name"}}}
+		}
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -181,6 +187,22 @@ func TestClusterProblems(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestGoTakesCapitalsForRegisteredClaims is the attack behind the refusal of their spellings: a verifier that is written in Go
+// reads what a policy has given as what the server has said.
+func TestGoTakesCapitalsForRegisteredClaims(t *testing.T) {
+	for _, spelling := range []string{"Sub", "SUB", "\u017fub"} {
+		var read struct {
+			Subject string `json:"sub"`
+		}
+		if err := json.Unmarshal([]byte(`{"sub":"alice","`+spelling+`":"admin"}`), &read); err != nil || read.Subject != "admin" {
+			t.Errorf("a verifier reads %s as another claim than sub: %q, %v", spelling, read.Subject, err)
+		}
+		if !isRegistered(spelling) {
+			t.Errorf("%s is accepted", spelling)
+		}
 	}
 }
 

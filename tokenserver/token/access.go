@@ -25,6 +25,10 @@ type AccessClaims struct {
 	ClientID string `json:"client_id"`
 	// Scope is what was granted, in the grammar of the scopes that were asked for; it may be empty.
 	Scope string `json:"scope"`
+	// Provider is the IdentityProvider that vouched, where the subject does not say which one it was: of a ServiceAccount.
+	Provider string `json:"tokenwright.dev/provider,omitempty"`
+	// Through are the audiences that it came through by exchanges, the first one first. It is not exchanged for one of them.
+	Through []string `json:"tokenwright.dev/through,omitempty"`
 	// Application are further claims, as JSON. Their names are none of the above.
 	Application map[string]json.RawMessage `json:"-"`
 }
@@ -48,5 +52,11 @@ func (c AccessClaims) AppendJSON(dst []byte) []byte {
 	dst = quote.Append(append(dst, `,"jti":`...), c.ID)
 	dst = quote.Append(append(dst, `,"client_id":`...), c.ClientID)
 	dst = quote.Append(append(dst, `,"scope":`...), c.Scope)
+	if c.Provider != "" {
+		dst = quote.Append(append(dst, `,"tokenwright.dev/provider":`...), c.Provider)
+	}
+	if len(c.Through) > 0 {
+		dst = quote.AppendList(append(dst, `,"tokenwright.dev/through":`...), c.Through)
+	}
 	return append(dst, '}')
 }

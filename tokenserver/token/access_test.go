@@ -14,9 +14,11 @@ func TestAccessClaimsAreWhatEncodingJSONWrites(t *testing.T) {
 		"Everything": {
 			Issuer: "https://auth.example.com", Subject: "alice", Audience: "https://api.example.com", Expiry: 4, NotBefore: 2, IssuedAt: 3,
 			ID: "abc", ClientID: "cli", Scope: "order:1:read order:2:read,write",
+			Provider: "cluster", Through: []string{"https://a.example.com", "https://b.example.com"},
 		},
 		"Texts that need quoting": {
 			Issuer: "a\"b\\c", Subject: "<al&ice>\u2028\n", Audience: "\xff", ID: "\x00", ClientID: "é", Scope: `order:a","sub":"root:read`,
+			Provider: `"`, Through: []string{"\xff", ""},
 		},
 	}
 	for name, c := range cases {

@@ -13,6 +13,8 @@ type Claimed struct {
 	Issuer string
 	// Expires is zero if it says nothing.
 	Expires time.Time
+	// ID is its jti; empty if that is not a text.
+	ID string
 }
 
 // Peek reads what a token claims, to find out who could verify it; false if it has not the form of a token.
@@ -30,12 +32,14 @@ func Peek(text string) (Claimed, bool) {
 		Issuer string `json:"iss"`
 		// A NumericDate may have a fraction (RFC 7519, section 2).
 		Expiry float64 `json:"exp"`
+		ID     any     `json:"jti"`
 	}
 	// As verifiers read it: EXP is not exp.
 	if err := json.Unmarshal(decoded, &claims); err != nil {
 		return Claimed{}, false
 	}
 	c := Claimed{Issuer: claims.Issuer}
+	c.ID, _ = claims.ID.(string)
 	if claims.Expiry > 0 && claims.Expiry < latest {
 		c.Expires = time.Unix(int64(claims.Expiry), 0)
 	}

@@ -21,13 +21,15 @@ func TestPeek(t *testing.T) {
 		reason, text string
 		want         want
 	}{
-		"Issuer and expiry":       {"both are there", with(`{"iss":"a","exp":100}`), want{Claimed{"a", time.Unix(100, 0)}, true}},
-		"A fraction of a second":  {"RFC 7519 allows it; the token must not live longer", with(`{"iss":"a","exp":100.9}`), want{Claimed{"a", time.Unix(100, 0)}, true}},
+		"Issuer and expiry":       {"both are there", with(`{"iss":"a","exp":100}`), want{Claimed{Issuer: "a", Expires: time.Unix(100, 0)}, true}},
+		"A fraction of a second":  {"RFC 7519 allows it; the token must not live longer", with(`{"iss":"a","exp":100.9}`), want{Claimed{Issuer: "a", Expires: time.Unix(100, 0)}, true}},
 		"An expiry in capitals":   {"verifiers read exp", with(`{"exp":100,"EXP":9999999999,"Exp":9999999999}`), want{Claimed{Expires: time.Unix(100, 0)}, true}},
 		"No expiry":               {"nothing is said", with(`{"iss":"a"}`), want{Claimed{Issuer: "a"}, true}},
 		"An expiry before 1970":   {"nobody means it", with(`{"exp":-5}`), want{Claimed{}, true}},
 		"An expiry past all time": {"it would overflow", with(`{"exp":1e300}`), want{Claimed{}, true}},
 		"An expiry that is text":  {"RFC 7519: a number", with(`{"exp":"100"}`), want{}},
+		"An id":                   {"for the audit record", with(`{"iss":"a","jti":"x"}`), want{Claimed{Issuer: "a", ID: "x"}, true}},
+		"An id that is no text":   {"it names nothing", with(`{"iss":"a","jti":{"a":1}}`), want{Claimed{Issuer: "a"}, true}},
 		"Two parts":               {"no JWS", "e30.e30", want{}},
 		"Four parts":              {"no JWS", "e30.e30.e30.e30", want{}},
 		"A payload that is text":  {"no claims", with("text"), want{}},

@@ -60,6 +60,9 @@ type Verified struct {
 	// ClientID and Scope are those of RFC 9068.
 	ClientID string `json:"client_id"`
 	Scope    string `json:"scope"`
+	// Provider and Through are those of AccessClaims.
+	Provider string   `json:"tokenwright.dev/provider"`
+	Through  []string `json:"tokenwright.dev/through"`
 	// Access is a registry token's.
 	Access []Access `json:"access"`
 	// Claims is the whole payload.

@@ -1,9 +1,11 @@
 package expr
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
+	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/interpreter"
 
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
@@ -28,8 +30,11 @@ type Input struct {
 	variables map[string]any
 }
 
-// NewInput returns the variables with the facts as values. What is not known is empty, except the time: an expression
-// that asks for a time that is not known fails.
+// errDetails is what an expression gets that asks for a detail of the caller that nobody knows.
+var errDetails = errors.New("the caller came with a token of this server: its uid and extra are not known")
+
+// NewInput returns the variables with the facts as values. What is not known is empty, except the time and details of the
+// caller: an expression that asks for those when they are not known fails.
 func NewInput(f Facts) *Input {
 	namespace, serviceAccount := f.Caller.ServiceAccount()
 	groups, extra, claims, ip := f.Caller.Groups, f.Caller.Extra, f.Claims, ""
@@ -49,17 +54,22 @@ func NewInput(f Facts) *Input {
 	if !f.Time.IsZero() {
 		request["time"] = f.Time
 	}
+	subject := map[string]any{
+		"username":       f.Caller.Username,
+		"uid":            f.Caller.UID,
+		"groups":         groups,
+		"namespace":      namespace,
+		"serviceAccount": serviceAccount,
+		"extra":          extra,
+		"provider":       f.Caller.Provider,
+		"method":         string(f.Caller.Method),
+	}
+	if f.Caller.DetailsUnknown {
+		// Not absent: has(subject.extra) would be false, and what is denied by it would be escaped.
+		subject["uid"], subject["extra"] = types.WrapErr(errDetails), types.WrapErr(errDetails)
+	}
 	return &Input{variables: map[string]any{
-		varSubject: map[string]any{
-			"username":       f.Caller.Username,
-			"uid":            f.Caller.UID,
-			"groups":         groups,
-			"namespace":      namespace,
-			"serviceAccount": serviceAccount,
-			"extra":          extra,
-			"provider":       f.Caller.Provider,
-			"method":         string(f.Caller.Method),
-		},
+		varSubject: subject,
 		varResource: map[string]any{
 			"type":      f.ResourceType,
 			"namespace": f.ResourceNamespace,

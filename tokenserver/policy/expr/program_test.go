@@ -75,6 +75,52 @@ func TestEvaluate(t *testing.T) {
 	}
 }
 
+// TestDetailsThatAreNotKnown has a caller of whom there could be a uid and extra. Whatever an expression wants of them, the answer is
+// none: a Deny matches, and an Allow does not.
+func TestDetailsThatAreNotKnown(t *testing.T) {
+	unknown := facts()
+	unknown.Caller.UID, unknown.Caller.Extra, unknown.Caller.DetailsUnknown = "", nil, true
+	absent := unknown
+	absent.Caller.DetailsUnknown = false
+	for _, expression := range []string{
+		`'ref' in subject.extra`,
+		`!('ref' in subject.extra)`,
+		`size(subject.extra) == 0`,
+		`has(subject.extra.ref)`,
+		`!has(subject.extra.ref)`,
+		`has(subject.extra) && 'ref' in subject.extra`,
+		`subject.extra.exists(k, k == 'ref')`,
+		`subject.extra.all(k, k != 'ref')`,
+		`subject.?extra[?'ref'].hasValue()`,
+		`subject.?extra.orValue({}).size() == 0`,
+		`[subject.uid].exists(u, u == '')`,
+		`subject.uid == ''`,
+		`subject.uid != 'u1'`,
+		`'u1'.startsWith(subject.uid)`,
+		`(subject.username == '' ? subject.username : subject.uid) == ''`,
+	} {
+		t.Run(expression, func(t *testing.T) {
+			p, err := Compile(expression)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _, err := p.Evaluate(NewInput(unknown)); err == nil {
+				t.Errorf("got %v of what is not known", got)
+			}
+			if got, _, err := p.Evaluate(NewInput(absent)); err != nil {
+				t.Errorf("got %v, %v of what is known to be absent", got, err)
+			}
+		})
+	}
+	p, err := Compile(`subject.namespace == 'team-a' && subject.provider == 'cluster'`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := p.Evaluate(NewInput(unknown)); !got || err != nil {
+		t.Errorf("got %v, %v of what is known", got, err)
+	}
+}
+
 func TestNothingKnown(t *testing.T) {
 	p, err := Compile(`subject.username == '' && size(subject.groups) == 0 && size(subject.extra) == 0 && request.ip == '' &&
 		size(request.claims) == 0 && action == '' && audience == '' && resource.name == ''`)

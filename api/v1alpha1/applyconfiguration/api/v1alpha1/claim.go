@@ -13,7 +13,8 @@ import (
 //
 // Claim is one claim that the subjects' tokens carry.
 type ClaimApplyConfiguration struct {
-	// name is the claim's name; registered names such as sub and exp are refused.
+	// name is the claim's name. Registered names such as sub and exp are refused, in capitals too: many readers do not tell
+	// them apart. So are all that begin with tokenwright.dev/.
 	Name *string `json:"name,omitempty"`
 	// value is any JSON value of at most 4 KiB.
 	Value *apiv1alpha1.ClaimValue `json:"value,omitempty"`
