@@ -90,7 +90,7 @@ Available Commands:
 `, ""},
 		},
 		"revoke a token": {
-			"what it is revoked by can be typed after kubectl", []string{"tokenwright", "tokens", "revoke", revokedByPlugin, "-n", unmanaged},
+			"kubectl hands on ids and flags", []string{"tokenwright", "tokens", "revoke", revokedByPlugin, "-n", unmanaged},
 			output{0, "Token " + revokedByPlugin + ": revoked by TokenRevocation token-" + revokedByPlugin + "\n", ""},
 		},
 		"a token that is none": {
