@@ -72,6 +72,8 @@ func TestTheServer(t *testing.T) {
 		}
 	})
 
+	t.Run("Junk by the thousand costs the API server nothing", func(t *testing.T) { w.junk(t, account, foreign) })
+
 	users := []v1alpha1.Subject{
 		{Kind: v1alpha1.SubjectUser, Name: "alice"}, {Kind: v1alpha1.SubjectServiceAccount, Namespace: "team-a", Name: "ci"},
 	}
