@@ -114,15 +114,15 @@ func TestASubjectThatIsRevokedWaits(t *testing.T) {
 // TestASubjectThatIsRevokedComesBack waits for what Retry-After says, which is a few seconds here, and not longer. What alice gets
 // then is good everywhere, and what was revoked stays so.
 func TestASubjectThatIsRevokedComesBack(t *testing.T) {
-	w, old := revokedWorld(t, 118*time.Second)
+	w, old := revokedWorld(t, 115*time.Second)
 	refused := w.get(t, "alice", "secret", asking())
 	after, err := strconv.Atoi(refused.header.Get("Retry-After"))
-	if refused.status != http.StatusServiceUnavailable || err != nil || after < 1 || after > 3 {
+	if refused.status != http.StatusServiceUnavailable || err != nil || after < 1 || after > 6 {
 		t.Fatalf("status %d, Retry-After %q: the test needs a moment in which she must wait", refused.status, refused.header.Get("Retry-After"))
 	}
 	told := time.Now().Add(time.Duration(after) * time.Second)
 	waitFor(t, "she gets a token", func() bool { return w.get(t, "alice", "secret", asking()).status == http.StatusOK })
-	if late := time.Since(told); late > 2*time.Second {
+	if late := time.Since(told); late > 10*time.Second {
 		t.Errorf("she had to wait %s longer than she was told", late)
 	}
 	if got := w.claims(t, w.get(t, "alice", "secret", asking("repository:team-a/app:pull"))); got.Subject != "alice" || len(got.Access) != 1 {
