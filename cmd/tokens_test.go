@@ -142,13 +142,19 @@ func (b *keysBench) testTokensErrors(t *testing.T) {
 // issued creates the record of a refresh token in a namespace that no manager collects in.
 func (b *keysBench) issued(t *testing.T, id, user string, left time.Duration) {
 	t.Helper()
+	b.issuedBy(t, "docker", id, user, left)
+}
+
+// issuedBy is issued to a client of another name.
+func (b *keysBench) issuedBy(t *testing.T, clientID, id, user string, left time.Duration) {
+	t.Helper()
 	place, _, _ := strings.Cut(id[2:], "-")
 	b.create(t, &v1alpha1.IssuedToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: unmanaged, Name: "token-0-" + place},
 		Spec: v1alpha1.IssuedTokenSpec{
 			Type: v1alpha1.RefreshToken, ID: id, Subject: v1alpha1.RecordedSubject{Username: user},
 			Provider: v1alpha1.RecordedProvider{Name: "people", UID: "u"}, AuthTime: dateTimeOf(time.Now()),
-			Audience: "registry.example.com", ClientID: "docker", SecretHash: strings.Repeat("A", 43), Expires: dateTimeOf(time.Now().Add(left)),
+			Audience: "registry.example.com", ClientID: clientID, SecretHash: strings.Repeat("A", 43), Expires: dateTimeOf(time.Now().Add(left)),
 		},
 	})
 }
