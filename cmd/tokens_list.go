@@ -101,7 +101,7 @@ func (s *session) entryOf(index *record.Index, t *v1alpha1.IssuedToken) tokenEnt
 	e := tokenEntry{
 		ID: t.Spec.ID, State: tokenLive, Type: t.Spec.Type, Subject: t.Spec.Subject.Username, Provider: t.Spec.Provider.Name,
 		Audience: t.Spec.Audience, ClientID: t.Spec.ClientID, Expires: t.Spec.Expires, LastUsed: t.Status.LastUsed,
-		Created: dateTimeOf(t.CreationTimestamp.Time),
+		Created: v1alpha1.NewDateTime(t.CreationTimestamp.Time),
 	}
 	switch {
 	case index.Revoked(t) || !t.DeletionTimestamp.IsZero():

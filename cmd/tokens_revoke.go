@@ -96,7 +96,7 @@ func (s *session) revokeTokens(ctx context.Context, ids []string, reason string)
 func (s *session) expiresOf(ctx context.Context, id string) v1alpha1.DateTime {
 	place, recorded := slot.Parse(id)
 	if !recorded {
-		return dateTimeOf(s.now().Add(longestToken + time.Hour))
+		return v1alpha1.NewDateTime(s.now().Add(longestToken + time.Hour))
 	}
 	var t v1alpha1.IssuedToken
 	if err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: place.Name()}, &t); err != nil || t.Spec.ID != id {
@@ -121,8 +121,8 @@ func (s *session) revokeSubject(ctx context.Context, subject, audience, before, 
 		return errors.New("--subject must name a user")
 	}
 	spec := v1alpha1.TokenRevocationSpec{
-		Subject: &v1alpha1.RevokedSubject{Username: subject, Audience: v1alpha1.Audience(audience), IssuedBefore: dateTimeOf(at)},
-		Expires: dateTimeOf(at.Add(revocation.Remembered + time.Hour)), Reason: reason,
+		Subject: &v1alpha1.RevokedSubject{Username: subject, Audience: v1alpha1.Audience(audience), IssuedBefore: v1alpha1.NewDateTime(at)},
+		Expires: v1alpha1.NewDateTime(at.Add(revocation.Remembered + time.Hour)), Reason: reason,
 	}
 	what := fmt.Sprintf("All tokens that %s got until %s", subject, spec.Subject.IssuedBefore)
 	if audience != "" {
@@ -171,8 +171,4 @@ func endsBefore(there *v1alpha1.TokenRevocation, wanted v1alpha1.TokenRevocation
 		return false
 	}
 	return revocation.Until(there.Spec, there.CreationTimestamp.Time).Before(revocation.Time(wanted.Expires))
-}
-
-func dateTimeOf(t time.Time) v1alpha1.DateTime {
-	return v1alpha1.DateTime(t.UTC().Format(time.RFC3339))
 }

@@ -48,7 +48,7 @@ func (b *keysBench) testTokens(t *testing.T) {
 		b.issued(t, bobsLong, "bob", 48*time.Hour)
 		b.create(t, &v1alpha1.TokenRevocation{
 			ObjectMeta: metav1.ObjectMeta{Namespace: unmanaged, Name: "token-" + bobsLong},
-			Spec:       v1alpha1.TokenRevocationSpec{Token: &v1alpha1.RevokedToken{ID: bobsLong}, Expires: dateTimeOf(time.Now().Add(time.Hour))},
+			Spec:       v1alpha1.TokenRevocationSpec{Token: &v1alpha1.RevokedToken{ID: bobsLong}, Expires: v1alpha1.NewDateTime(time.Now().Add(time.Hour))},
 		})
 		got := b.run(t, "tokens", "revoke", bobsLong, "-n", unmanaged)
 		if got.Status != 1 || !strings.Contains(got.Stderr, "is forgotten at ") {
@@ -147,8 +147,8 @@ func (b *keysBench) issued(t *testing.T, id, user string, left time.Duration) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: unmanaged, Name: "token-0-" + place},
 		Spec: v1alpha1.IssuedTokenSpec{
 			Type: v1alpha1.RefreshToken, ID: id, Subject: v1alpha1.RecordedSubject{Username: user},
-			Provider: v1alpha1.RecordedProvider{Name: "people", UID: "u"}, AuthTime: dateTimeOf(time.Now()),
-			Audience: "registry.example.com", ClientID: "docker", SecretHash: strings.Repeat("A", 43), Expires: dateTimeOf(time.Now().Add(left)),
+			Provider: v1alpha1.RecordedProvider{Name: "people", UID: "u"}, AuthTime: v1alpha1.NewDateTime(time.Now()),
+			Audience: "registry.example.com", ClientID: "docker", SecretHash: strings.Repeat("A", 43), Expires: v1alpha1.NewDateTime(time.Now().Add(left)),
 		},
 	})
 }

@@ -60,7 +60,6 @@ func (o *onRecords) createRecords(ctx context.Context) error {
 
 func recordNumber(i int, now time.Time) *v1alpha1.IssuedToken {
 	id := slot.ID{List: i / slot.Size, Index: i % slot.Size, Random: strings.Repeat("a", 26)}
-	at := func(t time.Time) v1alpha1.DateTime { return v1alpha1.DateTime(t.UTC().Format(time.RFC3339)) }
 	return &v1alpha1.IssuedToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: stage.SystemNamespace, Name: id.Name()},
 		Spec: v1alpha1.IssuedTokenSpec{
@@ -69,8 +68,8 @@ func recordNumber(i int, now time.Time) *v1alpha1.IssuedToken {
 				Username: fmt.Sprintf("user-%d", i/recordsOf), Groups: []string{"developers", fmt.Sprintf("team-%d", i%500), "system:authenticated"},
 			},
 			Provider:   v1alpha1.RecordedProvider{Name: "users", UID: "8e1f0a4c-3a0e-4a52-9d4b-0c1f6a3e7d11"},
-			Credential: strings.Repeat("c", 43), AuthTime: at(now), Audience: keyIDService, ClientID: "docker",
-			SecretHash: strings.Repeat("h", 43), Expires: at(now.Add(720 * time.Hour)),
+			Credential: strings.Repeat("c", 43), AuthTime: v1alpha1.NewDateTime(now), Audience: keyIDService, ClientID: "docker",
+			SecretHash: strings.Repeat("h", 43), Expires: v1alpha1.NewDateTime(now.Add(720 * time.Hour)),
 		},
 	}
 }

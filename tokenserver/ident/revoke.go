@@ -63,7 +63,7 @@ func (s *Server) slow(username string, now time.Time) error {
 func (s *Server) find(r *http.Request, x *httpx.Exchange, from *snapshot.Snapshot, who *grant.Session) (target, error) {
 	id := r.PathValue("id")
 	if id == who.Held.ID {
-		return target{id, who.Held.Audience, v1alpha1.DateTime(who.Held.Expires.UTC().Format(time.RFC3339))}, nil
+		return target{id, who.Held.Audience, v1alpha1.NewDateTime(who.Held.Expires)}, nil
 	}
 	t, err := s.Granter.Records.Get(r.Context(), id)
 	switch {

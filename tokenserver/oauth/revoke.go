@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
@@ -63,7 +62,7 @@ func (s *Server) revoke(r *http.Request, q *question, held *grant.Held) error {
 	}
 	err := s.Granter.Records.Revoke(r.Context(), v1alpha1.TokenRevocationSpec{
 		Token:   &v1alpha1.RevokedToken{ID: held.ID},
-		Expires: v1alpha1.DateTime(held.Expires.UTC().Format(time.RFC3339)),
+		Expires: v1alpha1.NewDateTime(held.Expires),
 		Reason:  reasonRevoked,
 	})
 	if err != nil {
