@@ -141,14 +141,14 @@ func (s *session) takeBack(ctx context.Context, spec v1alpha1.TokenRevocationSpe
 	err = s.client.Create(ctx, object, cliOwner)
 	if !apierrors.IsAlreadyExists(err) {
 		if err != nil {
-			return s.explainTokens("create", "tokenrevocations", err)
+			return s.call("create", tokenRevocations, "").explain(err)
 		}
 		s.say("%s: revoked by TokenRevocation %s", what, name)
 		return nil
 	}
 	var there v1alpha1.TokenRevocation
 	if err := s.client.Get(ctx, client.ObjectKeyFromObject(object), &there); err != nil {
-		return s.explainTokens("get", "tokenrevocations", err)
+		return s.call("get", tokenRevocations, "").explain(err)
 	}
 	if !revocation.SameTarget(there.Spec, spec) {
 		return fmt.Errorf("TokenRevocation %s of namespace %q is there and revokes something else: delete it, or create one of another name", name, s.namespace)
