@@ -93,7 +93,7 @@ func (s *StatusLists) Handle(w http.ResponseWriter, r *http.Request, x *httpx.Ex
 	}
 	if err != nil {
 		return &httpx.Error{
-			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: 5 * time.Second,
+			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: record.RetryLater,
 			Message: "which tokens are good is not known at present", Cause: err,
 		}
 	}

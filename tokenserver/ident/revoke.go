@@ -82,7 +82,7 @@ func (s *Server) find(r *http.Request, x *httpx.Exchange, from *snapshot.Snapsho
 func unavailable(err error) error {
 	return &httpx.Error{
 		Status: http.StatusServiceUnavailable, Message: "tokens can be neither read nor revoked at present",
-		RetryAfter: max(5*time.Second, record.RetryAfter(err)), Cause: err,
+		RetryAfter: max(record.RetryLater, record.RetryAfter(err)), Cause: err,
 	}
 }
 
