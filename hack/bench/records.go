@@ -2,17 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
-	"github.com/tokenwright/tokenwright/test/controlplane"
 	"github.com/tokenwright/tokenwright/test/stage"
 	"github.com/tokenwright/tokenwright/tokenserver/slot"
 )
@@ -26,29 +23,21 @@ type onRecords struct {
 	records int
 }
 
-func (o *onRecords) run(ctx context.Context, report func(Case)) (err error) {
-	o.cluster, err = stage.StartCluster(o.dir)
-	if o.cluster != nil {
-		defer func() { err = errors.Join(err, o.cluster.Stop()) }()
-	}
-	if err != nil {
-		return err
-	}
-	defer o.stop()
-	if err := o.install(ctx); err != nil {
-		return err
-	}
-	if err := o.createRecords(ctx); err != nil {
-		return err
-	}
-	return o.ready(ctx, report, fmt.Sprintf("%d records", o.records))
+func (o *onRecords) run(ctx context.Context, report func(Case)) error {
+	return o.started(func() error {
+		if err := o.install(ctx); err != nil {
+			return err
+		}
+		if err := o.createRecords(ctx); err != nil {
+			return err
+		}
+		return o.ready(ctx, report, fmt.Sprintf("%d records", o.records))
+	})
 }
 
 // createRecords creates records as servers do, as fast as the API server takes them.
 func (o *onRecords) createRecords(ctx context.Context) error {
-	config := rest.CopyConfig(o.cluster.Plane.Config)
-	config.QPS = -1
-	c, err := client.New(config, client.Options{Scheme: controlplane.Scheme()})
+	c, err := o.client()
 	if err != nil {
 		return err
 	}
