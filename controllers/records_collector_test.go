@@ -49,7 +49,7 @@ func (b collectorBench) store(t *testing.T, place int, kind v1alpha1.IssuedToken
 	token := issued(place, kind, time.Now().Add(life))
 	token.Namespace = b.Namespace
 	token.Spec.Provider = v1alpha1.RecordedProvider{Name: "users", UID: "1"}
-	token.Spec.AuthTime = dateTime(noon)
+	token.Spec.AuthTime = v1alpha1.NewDateTime(noon)
 	if kind == v1alpha1.RefreshToken {
 		token.Spec.SecretHash = strings.Repeat("s", 43)
 	} else {
@@ -93,8 +93,8 @@ func TestRecordsAreCollectedWhenTheyHaveEnded(t *testing.T) {
 	b.store(t, 1, v1alpha1.RefreshToken, time.Hour)
 	b.store(t, 2, v1alpha1.RefreshToken, 100*time.Hour)
 	b.store(t, 3, v1alpha1.AccessToken, 100*time.Hour)
-	b.revoke(t, revokedToken(2, dateTime(start.Add(100*time.Hour))))
-	b.revoke(t, revokedToken(3, dateTime(start.Add(time.Hour)))) // too soon
+	b.revoke(t, revokedToken(2, v1alpha1.NewDateTime(start.Add(100*time.Hour))))
+	b.revoke(t, revokedToken(3, v1alpha1.NewDateTime(start.Add(time.Hour)))) // too soon
 	const second, third = "token-0-2-abcdefghijklmnopqrstuvwxyz", "token-0-3-abcdefghijklmnopqrstuvwxyz"
 	steps := []struct {
 		reason string
@@ -130,7 +130,7 @@ func TestWhatChangedMeanwhileIsNotDeleted(t *testing.T) {
 			b.store(t, 1, v1alpha1.RefreshToken, 100*time.Hour)
 		},
 		"its status was written": func(t *testing.T, _ collectorBench, token *v1alpha1.IssuedToken) {
-			token.Status.LastUsed = dateTime(time.Now())
+			token.Status.LastUsed = v1alpha1.NewDateTime(time.Now())
 			if err := plane.Client.Status().Update(t.Context(), token); err != nil {
 				t.Fatal(err)
 			}

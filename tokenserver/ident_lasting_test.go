@@ -213,7 +213,7 @@ func TestTokensWithoutAnExpiryAreBounded(t *testing.T) {
 		id := slot.ID{Index: n, Random: "abcdefghijklmnopqrstuvwxyz"}
 		err := w.objects.Create(t.Context(), &v1alpha1.IssuedToken{ObjectMeta: objectName(id.Name()), Spec: v1alpha1.IssuedTokenSpec{
 			Type: v1alpha1.AccessToken, ID: id.String(), Subject: v1alpha1.RecordedSubject{Username: "alice"}, Audience: provide,
-			Expires: v1alpha1.DateTime(time.Now().Add(time.Hour).UTC().Format(time.RFC3339)),
+			Expires: v1alpha1.NewDateTime(time.Now().Add(time.Hour)),
 		}})
 		if err != nil {
 			t.Fatal(err)

@@ -79,7 +79,7 @@ func TestKubectlShowsRecordsAndRevocations(t *testing.T) {
 	k := newKubectl(t, "columns")
 	const id, never = "0-4711-abcdefghijklmnopqrstuvwxyz", "0-4712-abcdefghijklmnopqrstuvwxyz"
 	in := func(d time.Duration) v1alpha1.DateTime {
-		return v1alpha1.DateTime(time.Now().Add(d).UTC().Format(time.RFC3339))
+		return v1alpha1.NewDateTime(time.Now().Add(d))
 	}
 	soon, long := in(30*time.Hour), in(700*time.Hour)
 	for _, object := range []client.Object{

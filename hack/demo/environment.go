@@ -26,9 +26,9 @@ const (
 func (d *demo) environment() string {
 	var b strings.Builder
 	for _, v := range [][2]string{
-		{envKubeconfig, d.cluster.Kubeconfig},
-		{envServer, d.urls[0]},
-		{envServer2, d.urls[1]},
+		{envKubeconfig, d.Cluster.Kubeconfig},
+		{envServer, d.Servers[0].URL},
+		{envServer2, d.Servers[1].URL},
 		{envRegistry, d.registry},
 		{envNamespace, stage.SystemNamespace},
 		{envPassword, d.passwords["alice"]},
@@ -41,7 +41,7 @@ func (d *demo) environment() string {
 // scripts sources what would be bin/demo.env in shells that have nothing else, and uses what a script then finds in its
 // environment, and that alone.
 func (d *demo) scripts(ctx context.Context) error {
-	file := filepath.Join(d.dir, "demo.env")
+	file := filepath.Join(d.Dir, "demo.env")
 	if err := os.WriteFile(file, []byte(d.environment()), 0o600); err != nil {
 		return fmt.Errorf("write demo.env: %w", err)
 	}
@@ -75,7 +75,7 @@ func sourced(ctx context.Context, shell, file string) (map[string]string, error)
 func (d *demo) works(ctx context.Context, env map[string]string) error {
 	failures := []error{stage.Answers(ctx, "http://"+env[envRegistry]+"/v2/", http.StatusUnauthorized)}
 	_, err := stage.Command(ctx, []string{envKubeconfig + "=" + env[envKubeconfig]}, nil,
-		d.cluster.KubectlPath(), "get", "issuedtokens,tokenrevocations", "--namespace="+env[envNamespace])
+		d.Cluster.KubectlPath(), "get", "issuedtokens,tokenrevocations", "--namespace="+env[envNamespace])
 	failures = append(failures, err)
 	for _, name := range []string{envServer, envServer2} {
 		a, err := d.ask(ctx, env[name], "alice", env[envPassword], "team-a/app", "pull")

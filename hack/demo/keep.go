@@ -29,7 +29,7 @@ Three commands to try:
   . bin/demo.env; %s get tokenwright --all-namespaces
   . bin/demo.env; curl -su "alice:$ALICE_PASSWORD" "$SERVER_URL/token?service=%s&scope=repository:team-a/app:pull"
   . bin/demo.env; bin/registry/crane manifest --insecure "$REGISTRY/public/hello:v1"
-`, d.cluster.Kubeconfig, d.urls[0], d.urls[1], d.issuer, d.registry, d.cluster.KubectlPath(), audience)
+`, d.Cluster.Kubeconfig, d.Servers[0].URL, d.Servers[1].URL, d.Issuer, d.registry, d.Cluster.KubectlPath(), audience)
 	<-ctx.Done()
 	fmt.Fprintln(d.out, "\nStopping.")
 	return nil

@@ -53,7 +53,7 @@ type people struct {
 }
 
 func (d *demo) logIn(ctx context.Context) (p people, err error) {
-	p.robotToken, err = d.cluster.Plane.ServiceAccountToken(ctx, "team-a", "ci", time.Hour, "tokenwright")
+	p.robotToken, err = d.Cluster.Plane.ServiceAccountToken(ctx, "team-a", "ci", time.Hour, "tokenwright")
 	if err != nil {
 		return p, err
 	}

@@ -119,7 +119,7 @@ func (s *StatusLists) lifetime(audience *snapshot.Audience, now time.Time) (time
 	}
 	if err != nil {
 		return 0, &httpx.Error{
-			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: 5 * time.Second,
+			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: record.RetryLater,
 			Message: "which tokens are good is not known at present", Cause: err,
 		}
 	}

@@ -126,7 +126,7 @@ func recorded(list, index int, change func(*v1alpha1.IssuedToken)) *v1alpha1.Iss
 		ObjectMeta: metav1.ObjectMeta{Name: id.Name(), CreationTimestamp: metav1.NewTime(begin.Add(-time.Hour))},
 		Spec: v1alpha1.IssuedTokenSpec{
 			Type: v1alpha1.AccessToken, ID: id.String(), Subject: v1alpha1.RecordedSubject{Username: "alice"}, Audience: "api",
-			Expires: v1alpha1.DateTime(begin.Add(time.Hour).Format(time.RFC3339)),
+			Expires: v1alpha1.NewDateTime(begin.Add(time.Hour)),
 		},
 	}
 	if change != nil {
@@ -138,7 +138,7 @@ func recorded(list, index int, change func(*v1alpha1.IssuedToken)) *v1alpha1.Iss
 func keyID(t *testing.T) snapshot.Keys { return fixture.Key(t, "api", v1alpha1.KeyID, begin, "api") }
 
 func TestOnlyLiveAccessTokensAreValid(t *testing.T) {
-	expires := v1alpha1.DateTime(begin.Add(time.Hour).Format(time.RFC3339))
+	expires := v1alpha1.NewDateTime(begin.Add(time.Hour))
 	revoke := func(spec v1alpha1.TokenRevocationSpec) func(*record.Index) {
 		return func(x *record.Index) {
 			x.PutRevocation(&v1alpha1.TokenRevocation{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Spec: spec})
@@ -153,7 +153,7 @@ func TestOnlyLiveAccessTokensAreValid(t *testing.T) {
 		"a live one":      {"the plain case", nil, nil, true},
 		"a refresh token": {"nobody but this server is to accept it", func(t *v1alpha1.IssuedToken) { t.Spec.Type = v1alpha1.RefreshToken }, nil, false},
 		"one that expired": {"a year is over", func(t *v1alpha1.IssuedToken) {
-			t.Spec.Expires = v1alpha1.DateTime(begin.Format(time.RFC3339))
+			t.Spec.Expires = v1alpha1.NewDateTime(begin)
 		}, nil, false},
 		"one that is being deleted": {"its record is on its way out", func(t *v1alpha1.IssuedToken) { t.DeletionTimestamp = &metav1.Time{Time: begin} }, nil, false},
 		"one whose record is gone": {
@@ -167,7 +167,7 @@ func TestOnlyLiveAccessTokensAreValid(t *testing.T) {
 		"one of a subject that was revoked": {
 			"all that it had are", nil,
 			revoke(v1alpha1.TokenRevocationSpec{Subject: &v1alpha1.RevokedSubject{
-				Username: "alice", IssuedBefore: v1alpha1.DateTime(begin.Format(time.RFC3339)),
+				Username: "alice", IssuedBefore: v1alpha1.NewDateTime(begin),
 			}}), false,
 		},
 		"one that has another's place": {"its id names another", func(t *v1alpha1.IssuedToken) { t.Spec.ID = "0-12-" + random }, nil, false},

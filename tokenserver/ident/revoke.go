@@ -61,7 +61,7 @@ func (s *Server) slow(username string, now time.Time) error {
 func (s *Server) find(r *http.Request, x *httpx.Exchange, from *snapshot.Snapshot, who *grant.Session) (target, error) {
 	id := r.PathValue("id")
 	if id == who.Held.ID {
-		return target{id, who.Held.Audience, v1alpha1.DateTime(who.Held.Expires.UTC().Format(time.RFC3339))}, nil
+		return target{id, who.Held.Audience, v1alpha1.NewDateTime(who.Held.Expires)}, nil
 	}
 	t, err := s.Granter.Records.Get(r.Context(), id)
 	switch {
@@ -80,6 +80,6 @@ func (s *Server) find(r *http.Request, x *httpx.Exchange, from *snapshot.Snapsho
 func unavailable(err error) error {
 	return &httpx.Error{
 		Status: http.StatusServiceUnavailable, Message: "tokens can be neither read nor revoked at present",
-		RetryAfter: max(5*time.Second, record.RetryAfter(err)), Cause: err,
+		RetryAfter: max(record.RetryLater, record.RetryAfter(err)), Cause: err,
 	}
 }

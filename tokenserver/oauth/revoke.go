@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
@@ -62,7 +61,7 @@ func (s *Server) revoke(r *http.Request, q *question, held *grant.Held) error {
 	}
 	err := s.Granter.Revoke(r.Context(), q.Request, &grant.Revocation{
 		Endpoint: NameRevoke, By: q.who, TokenID: held.ID, Audience: held.Audience,
-		Expires: v1alpha1.DateTime(held.Expires.UTC().Format(time.RFC3339)),
+		Expires: v1alpha1.NewDateTime(held.Expires),
 		Reason:  reasonRevoked,
 	})
 	if err != nil {
