@@ -131,7 +131,7 @@ $(REGISTRY): hack/registry/go.mod hack/registry/go.sum
 .PHONY: registry2
 registry2: $(if $(DOCKER_REGISTRY),,$(REGISTRY2)) ## Fetch distribution 2.8 from Debian (DOCKER_REGISTRY: a file to use instead).
 
-$(REGISTRY2): hack/registry2.sh
+$(REGISTRY2): hack/registry2.sh hack/debian.sh
 	@echo "Fetching Debian's docker-registry, once"
 	@hack/registry2.sh $(@D)
 	@touch $@
@@ -147,7 +147,7 @@ $(CLIENTS): hack/clients/go.mod hack/clients/go.sum
 		github.com/regclient/regclient/cmd/regctl
 	@touch $@
 
-bin/clients/skopeo: hack/skopeo.sh
+bin/clients/skopeo: hack/skopeo.sh hack/debian.sh
 	@echo "Fetching Debian's skopeo, once"
 	@hack/skopeo.sh $(@D)
 	@touch $@

@@ -1,10 +1,14 @@
 package cmd
 
 import (
+	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
 )
 
 // cliOwner is the field manager of what the commands of people write.
@@ -41,4 +45,18 @@ type waiting struct {
 func (w *waiting) register(cmd *cobra.Command, wait bool, timeout time.Duration, what string) {
 	cmd.Flags().BoolVar(&w.wait, "wait", wait, "wait until "+what)
 	cmd.Flags().DurationVar(&w.timeout, "timeout", timeout, "how long --wait waits; the request stands when it is over")
+}
+
+// command is what to type next, with the same flags.
+func (s *session) command(args ...string) string {
+	return s.program + " keys " + strings.Join(args, " ") + s.where
+}
+
+// get returns the SigningKey, or an error that says what to do.
+func (s *session) get(ctx context.Context, name string) (*v1alpha1.SigningKey, error) {
+	key := &v1alpha1.SigningKey{}
+	if err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, key); err != nil {
+		return nil, s.explain(ctx, "get", name, err)
+	}
+	return key, nil
 }

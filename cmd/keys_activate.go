@@ -141,5 +141,5 @@ func readyTime(key *v1alpha1.SigningKey, standby v1alpha1.KeyStatus) v1alpha1.Da
 	if err != nil {
 		return ""
 	}
-	return v1alpha1.DateTime(published.Add(publishAhead(key) + assumedSkew).UTC().Format(time.RFC3339))
+	return v1alpha1.NewDateTime(published.Add(publishAhead(key) + assumedSkew))
 }

@@ -7,34 +7,17 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 )
 
-// roles are the ClusterRoles of the installation that give a verb on SigningKeys.
-var roles = map[string]string{
-	"get": "tokenwright-platform-viewer", "list": "tokenwright-platform-viewer", "patch": "tokenwright-platform-admin",
-}
-
-// explain says what to do about an answer of the API server. The name is empty where the verb is list.
+// explain says what to do about an answer to a call that speaks of a SigningKey.
 func (s *session) explain(ctx context.Context, verb, name string, err error) error {
-	switch {
-	case apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse):
-		return fmt.Errorf("this cluster does not know SigningKeys: install Tokenwright in it, or name another with --context: %w", err)
-	case apierrors.IsNotFound(err) && name != "":
+	if apierrors.IsNotFound(err) && !isUnknownKind(err) {
 		return s.noSuchKey(ctx, name)
-	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), fmt.Sprintf("cannot %s resource", verb)):
-		return fmt.Errorf("you need the right to %s signingkeys of tokenwright.dev in namespace %q, which ClusterRole %q gives: %w",
-			verb, s.namespace, roles[verb], err)
-	case apierrors.IsUnauthorized(err):
-		return fmt.Errorf("the API server does not accept the credentials of the kubeconfig: log in again, or name another context with --context: %w", err)
 	}
-	if name == "" {
-		return fmt.Errorf("list the SigningKeys of namespace %q: %w", s.namespace, err)
-	}
-	return fmt.Errorf("%s SigningKey %q of namespace %q: %w", verb, name, s.namespace, err)
+	return s.call(verb, signingKeys, name).explain(err)
 }
 
 // noSuchKey names those that exist, as far as whoever asks may know.

@@ -52,7 +52,7 @@ func (b *keysBench) testErrors(t *testing.T) {
 		},
 		"impersonation without the right to it": {
 			"it is not dropped silently", []string{"list", "-n", unmanaged, "--as", "somebody"},
-			`error: list the SigningKeys of namespace "unmanaged": signingkeys.tokenwright.dev is forbidden: User "system:serviceaccount:empty:admin" cannot impersonate`,
+			`error: list signingkeys in namespace "unmanaged": signingkeys.tokenwright.dev is forbidden: User "system:serviceaccount:empty:admin" cannot impersonate`,
 		},
 		"a group without a user": {
 			"", []string{"list", "--as-group", "g"}, "error: --as-group must be given together with --as\n",

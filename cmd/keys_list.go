@@ -3,14 +3,11 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 )
@@ -56,16 +53,13 @@ SigningKey follows in a line of its own, on the standard error.`,
 			return s.list(cmd.Context(), names, f)
 		},
 	}
-	cmd.Flags().StringVarP(&f.output, "output", "o", "table",
-		"table: times from now; wide: times in RFC 3339; name: key ids only; json, yaml: all that the status says of each key")
+	addOutput(cmd, &f.output, "table: times from now; wide: times in RFC 3339; name: key ids only; json, yaml: all that the status says of each key",
+		outputTable, outputWide, outputName, outputJSON, outputYAML)
 	cmd.Flags().StringSliceVar(&f.states, "state", nil, "list only keys in these states: Pending, Published, Active, Retired, Revoked")
 	return cmd
 }
 
 func (f *listFlags) validate() error {
-	if outputs := []string{"table", "wide", "name", "json", "yaml"}; !slices.Contains(outputs, f.output) {
-		return fmt.Errorf("--output must be table, wide, name, json or yaml, not %q", f.output)
-	}
 	for i, state := range f.states {
 		known := slices.IndexFunc(lifeOrder, func(k v1alpha1.KeyState) bool { return strings.EqualFold(string(k), state) })
 		if known < 0 {
@@ -81,12 +75,12 @@ func (s *session) list(ctx context.Context, names []string, f listFlags) error {
 	if err != nil {
 		return err
 	}
-	entries := []keyEntry{} // [] and not null in JSON
+	var entries []keyEntry
 	for i := range keys {
 		entries = append(entries, entriesOf(&keys[i], f.states)...)
 	}
-	if err := s.print(entries, f.output); err != nil {
-		return fmt.Errorf("write the list: %w", err)
+	if err := s.listingOf(f.output == outputWide).write(s.out, f.output, entries); err != nil {
+		return err
 	}
 	if len(keys) == 0 {
 		s.warn("there are no SigningKeys in namespace %q: %s", s.namespace, s.whereKeysAre(ctx))
@@ -112,12 +106,12 @@ func (s *session) signingKeys(ctx context.Context, names []string) ([]v1alpha1.S
 	if len(names) > 0 {
 		return keys, nil
 	}
-	var list v1alpha1.SigningKeyList
-	if err := s.client.List(ctx, &list, client.InNamespace(s.namespace)); err != nil {
-		return nil, s.explain(ctx, "list", "", err)
+	found, err := pages(ctx, s.client, s.call("list", signingKeys, ""), func(l *v1alpha1.SigningKeyList) []v1alpha1.SigningKey { return l.Items })
+	for _, key := range found {
+		keys = append(keys, *key)
 	}
-	slices.SortFunc(list.Items, func(a, b v1alpha1.SigningKey) int { return cmp.Compare(a.Name, b.Name) })
-	return list.Items, nil
+	slices.SortFunc(keys, func(a, b v1alpha1.SigningKey) int { return cmp.Compare(a.Name, b.Name) })
+	return keys, err
 }
 
 // entriesOf returns the keys in the states (none: in any) by their order of life, the younger first.
@@ -136,29 +130,4 @@ func entriesOf(key *v1alpha1.SigningKey, states []string) []keyEntry {
 		)
 	})
 	return entries
-}
-
-func (s *session) print(entries []keyEntry, output string) error {
-	switch output {
-	case "json":
-		encoder := json.NewEncoder(s.out)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(entries)
-	case "yaml":
-		text, err := yaml.Marshal(entries)
-		if err != nil {
-			return err
-		}
-		_, err = s.out.Write(text)
-		return err
-	case "name":
-		for _, e := range entries {
-			if _, err := fmt.Fprintln(s.out, e.KeyID); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return s.printTable(entries, output == "wide")
 }

@@ -43,10 +43,10 @@ func someKeys() []v1alpha1.KeyStatus {
 // TestKeysTableOfDistances shows the table that a person sees, at a fixed time.
 func TestKeysTableOfDistances(t *testing.T) {
 	var out bytes.Buffer
-	s := &session{out: &out, now: func() time.Time { return time.Date(2026, 3, 1, 0, 30, 0, 0, time.UTC) }}
+	s := &session{now: func() time.Time { return time.Date(2026, 3, 1, 0, 30, 0, 0, time.UTC) }}
 	key := &v1alpha1.SigningKey{Status: v1alpha1.SigningKeyStatus{Keys: someKeys()}}
 	key.Name = "registry"
-	if err := s.print(entriesOf(key, nil), "table"); err != nil {
+	if err := s.listingOf(false).write(&out, outputTable, entriesOf(key, nil)); err != nil {
 		t.Fatal(err)
 	}
 	want := `

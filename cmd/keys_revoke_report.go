@@ -82,5 +82,5 @@ func certifiedUntil(key *v1alpha1.SigningKey, keys []v1alpha1.KeyStatus) (until 
 	if last.IsZero() {
 		return "", false
 	}
-	return v1alpha1.DateTime(last.UTC().Format(time.RFC3339)), true
+	return v1alpha1.NewDateTime(last), true
 }

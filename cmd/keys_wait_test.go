@@ -77,7 +77,7 @@ func TestKeysOfAClusterWithoutTokenwright(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var out, errOut strings.Builder
 			status := execute(t.Context(), append([]string{"keys", "--kubeconfig", path}, args...), &out, &errOut)
-			if want := "error: this cluster does not know SigningKeys: "; status != 1 || !strings.HasPrefix(errOut.String(), want) {
+			if want := "error: this cluster does not know signingkeys: "; status != 1 || !strings.HasPrefix(errOut.String(), want) {
 				t.Errorf("want %q, got status %d: %s", want, status, errOut.String())
 			}
 		})

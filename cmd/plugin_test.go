@@ -7,11 +7,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/controlplane"
+)
+
+// Ids of recorded tokens.
+const (
+	pluggedToken    = "0-6-ffffffffffffffffffffffffff"
+	revokedByPlugin = "0-7-gggggggggggggggggggggggggg"
 )
 
 // testPlugin runs the real kubectl with the real program in its path, as `make build` names it.
@@ -31,6 +38,8 @@ func (b *keysBench) testPlugin(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.static(t, "plugged", v1alpha1.SigningKeyStatus{Conditions: conditions(), ObservedGeneration: 1, Keys: someKeys()[2:]})
+	b.issuedBy(t, "plugin", pluggedToken, "alice", time.Hour)
+	b.issuedBy(t, "other", revokedByPlugin, "bob", time.Hour)
 	cases := map[string]struct {
 		reason string
 		args   []string
@@ -55,6 +64,38 @@ Usage:
 Examples:
   kubectl tokenwright keys activate registry "$(kubectl tokenwright keys list registry --state=Published -o name)"
 `, ""},
+		},
+		"list of tokens": {
+			"the tokens of the cluster that kubectl speaks to", []string{"tokenwright", "tokens", "list", "--client=plugin", "-n", unmanaged, "-o", "name"},
+			output{0, pluggedToken + "\n", ""},
+		},
+		"table of tokens": {
+			"", []string{"tokenwright", "tokens", "list", "--client=plugin", "-n", unmanaged},
+			output{0, "ID                               SUBJECT   TYPE           AUDIENCE               CLIENT   STATE   CREATED", ""},
+		},
+		"help of tokens": {
+			"commands are called as they were typed", []string{"tokenwright", "tokens", "--help"},
+			output{0, `List recorded tokens, and revoke tokens.
+
+Recorded are refresh tokens, and tokens without an expiry. No record holds anything that could be used as a token. To
+revoke all that a user got, see tokenwright revoke.
+
+Usage:
+  kubectl tokenwright tokens [flags]
+  kubectl tokenwright tokens [command]
+
+Available Commands:
+  list        List recorded tokens that are good, or all with --all
+  revoke      Revoke tokens by their ids
+`, ""},
+		},
+		"revoke a token": {
+			"kubectl hands on ids and flags", []string{"tokenwright", "tokens", "revoke", revokedByPlugin, "-n", unmanaged},
+			output{0, "Token " + revokedByPlugin + ": revoked by TokenRevocation token-" + revokedByPlugin + "\n", ""},
+		},
+		"a token that is none": {
+			"", []string{"tokenwright", "tokens", "list", "-o", "xml", "-n", unmanaged},
+			output{1, "", "error: --output must be table, name, json or yaml, not \"xml\"\n"},
 		},
 		"completion of names": {
 			"", []string{"__complete", "tokenwright", "keys", "rotate", "-n", unmanaged, ""}, output{0, "plugged\n:4\n", ""},

@@ -1,10 +1,7 @@
 package cmd
 
 import (
-	"fmt"
 	"io"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,28 +48,6 @@ func newConsole(cmd *cobra.Command) *console {
 
 // warn tells what else a person should know, where it does not get between what a script reads.
 func (c *console) warn(format string, args ...any) { c.errors.line("warning: "+format, args...) }
-
-// addOutput adds the flag -o.
-func addOutput(cmd *cobra.Command, output *string, formats ...string) {
-	cmd.Flags().StringVarP(output, "output", "o", formats[0], "output: "+strings.Join(formats, ", "))
-	before := cmd.PreRunE
-	cmd.PreRunE = func(cmd *cobra.Command, args []string) error {
-		if !slices.Contains(formats, *output) {
-			return fmt.Errorf("--output must be %s, not %q", strings.Join(formats, " or "), *output)
-		}
-		if before != nil {
-			return before(cmd, args)
-		}
-		return nil
-	}
-}
-
-// outputs of the commands.
-const (
-	outputText = "text"
-	outputWide = "wide"
-	outputJSON = "json"
-)
 
 // addFilenames adds the flag -f.
 func addFilenames(cmd *cobra.Command, files *[]string, usage string) {

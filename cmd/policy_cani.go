@@ -46,7 +46,7 @@ The exit status is 0 for yes, 1 for no, and 2 if there is no answer.`,
 	flags.caller.register(cmd)
 	cmd.Flags().StringVar(&flags.audience, "audience", "", "what the token is for: the service of the registry")
 	addFilenames(cmd, &flags.files, "ask the manifests of this file or folder, and no cluster")
-	addOutput(cmd, &flags.output, outputText, outputJSON)
+	addOutput(cmd, &flags.output, "output: text, json", outputText, outputJSON)
 	return cmd
 }
 

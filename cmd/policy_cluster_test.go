@@ -208,9 +208,9 @@ system:serviceaccount:team-a:ci, repository:team-a/x, for registry.example.com
 // testRights shows that each of the documented rights is needed, and that the message says which is missing.
 func (b *policyBench) testRights(t *testing.T) {
 	for context, want := range map[string]string{
-		"no-team":    `error: you need the right to list accesspolicies in namespace "team-a"; or ask about files, with -f: `,
-		"no-cluster": `error: you need the right to list clusteraccesspolicies in the cluster; or ask about files, with -f: `,
-		"no-keys":    `error: you need the right to list signingkeys in namespace "tokenwright-system"; or ask about files, with -f: `,
+		"no-team":    `error: you need the right to list accesspolicies of tokenwright.dev in namespace "team-a"; or ask about files, with -f: `,
+		"no-cluster": `error: you need the right to list clusteraccesspolicies of tokenwright.dev in the cluster; or ask about files, with -f: `,
+		"no-keys":    `error: you need the right to list signingkeys of tokenwright.dev in namespace "tokenwright-system"; or ask about files, with -f: `,
 		"no-names":   `error: you need the right to list namespaces in the cluster; or ask about files, with -f: `,
 		"none":       "error: find the API server: context \"none\" does not exist\n",
 	} {
@@ -223,7 +223,7 @@ func (b *policyBench) testRights(t *testing.T) {
 		})
 	}
 	t.Run("diff reads every namespace", func(t *testing.T) {
-		want := `error: you need the right to list accesspolicies in all namespaces; or ask about files, with -f: `
+		want := `error: you need the right to list accesspolicies of tokenwright.dev in all namespaces; or ask about files, with -f: `
 		dir := folder(t, map[string]string{"team.yaml": team})
 		if got := askPolicy(t, "diff", "-f", dir, "--context", "tenant"); got.Status != 2 || !strings.HasPrefix(got.Stderr, want) {
 			t.Errorf("got %+v, want %s", got, want)
@@ -231,7 +231,7 @@ func (b *policyBench) testRights(t *testing.T) {
 	})
 	t.Run("another system namespace", policyCase{
 		"", nil, []string{"can-i", "pull", "repository", "public/app", "--as", "bob", "--audience", "registry.example.com", "--context", "platform", "--system-namespace", "team-b"},
-		output{2, "", "error: you need the right to list signingkeys in namespace \"team-b\"; or ask about files, with -f: signingkeys.tokenwright.dev is forbidden: " +
+		output{2, "", "error: you need the right to list signingkeys of tokenwright.dev in namespace \"team-b\"; or ask about files, with -f: signingkeys.tokenwright.dev is forbidden: " +
 			"User \"system:serviceaccount:people:platform\" cannot list resource \"signingkeys\" in API group \"tokenwright.dev\" in the namespace \"team-b\"\n"},
 	}.run)
 }

@@ -49,7 +49,7 @@ The exit status is 0 if nothing differs, 1 if something does, and 2 if there is 
 	cmd.Flags().StringVar(&flags.requests, "requests", "", "file of requests: a table of cases as for policy test, whose expectations and manifests are not looked at")
 	cmd.Flags().BoolVar(&flags.prune, "prune", false, "take the policies of the manifests for all that there will be: others are deleted")
 	cmd.Flags().StringVarP(&flags.namespace, "namespace", "n", "", "namespace of objects that name none; if empty they must name one")
-	addOutput(cmd, &flags.output, outputText, outputJSON)
+	addOutput(cmd, &flags.output, "output: text, json", outputText, outputJSON)
 	return cmd
 }
 

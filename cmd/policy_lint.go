@@ -32,7 +32,7 @@ The exit status is 1 if there is a problem, 2 if a file cannot be read. Warnings
 		},
 	}
 	cmd.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace of objects that name none; if empty they must name one")
-	addOutput(cmd, &output, outputText, outputJSON)
+	addOutput(cmd, &output, "output: text, json", outputText, outputJSON)
 	return cmd
 }
 

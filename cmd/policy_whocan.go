@@ -40,7 +40,7 @@ The rights that are needed are those of can-i.`,
 	flags.request.register(cmd)
 	cmd.Flags().StringVar(&flags.audience, "audience", "", "what the token is for; if empty each audience that a SigningKey holds")
 	addFilenames(cmd, &flags.files, "ask the manifests of this file or folder, and no cluster")
-	addOutput(cmd, &flags.output, outputText, outputWide, outputJSON)
+	addOutput(cmd, &flags.output, "output: text, wide, json", outputText, outputWide, outputJSON)
 	return cmd
 }
 

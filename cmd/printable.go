@@ -35,17 +35,18 @@ func printable(text string, except ...rune) string {
 	return b.String()
 }
 
-// printer writes lines, and is silent about an output that is closed: there is nowhere else to say it.
-type printer struct{ out io.Writer }
+// nothing stands where a column has no value.
+const nothing = "-"
 
-// line writes one line, whatever the arguments hold.
-func (p printer) line(format string, args ...any) {
-	_, _ = fmt.Fprintln(p.out, printable(fmt.Sprintf(format, args...)))
+// writeLine writes one line, whatever the text holds.
+func writeLine(out io.Writer, text string) error {
+	_, err := fmt.Fprintln(out, printable(text))
+	return err
 }
 
-// table writes rows in columns; an empty cell is "-".
-func (p printer) table(rows [][]string) {
-	table := tabwriter.NewWriter(p.out, 0, 8, 3, ' ', 0)
+// writeTable writes rows in columns; an empty cell is "-".
+func writeTable(out io.Writer, rows [][]string) error {
+	table := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
 	for _, row := range rows {
 		cells := make([]string, 0, len(row))
 		for _, cell := range row {
@@ -54,13 +55,15 @@ func (p printer) table(rows [][]string) {
 			}
 			cells = append(cells, cell)
 		}
-		_, _ = fmt.Fprintln(table, strings.Join(cells, "\t"))
+		if _, err := fmt.Fprintln(table, strings.Join(cells, "\t")); err != nil {
+			return err
+		}
 	}
-	_ = table.Flush()
+	return table.Flush()
 }
 
-// json writes a value for programs, and for terminals all the same.
-func (p printer) json(value any) error {
+// writeJSON writes a value for programs, and for terminals all the same.
+func writeJSON(out io.Writer, value any) error {
 	var b strings.Builder
 	encoder := json.NewEncoder(&b)
 	encoder.SetIndent("", "  ")
@@ -68,9 +71,21 @@ func (p printer) json(value any) error {
 	if err := encoder.Encode(value); err != nil {
 		return err
 	}
-	_, _ = io.WriteString(p.out, escapedJSON(b.String()))
-	return nil
+	_, err := io.WriteString(out, escapedJSON(b.String()))
+	return err
 }
+
+// printer writes for people, and is silent about an output that is closed: there is nowhere else to say it.
+type printer struct{ out io.Writer }
+
+// line writes one line, whatever the arguments hold.
+func (p printer) line(format string, args ...any) { _ = writeLine(p.out, fmt.Sprintf(format, args...)) }
+
+// table writes rows in columns.
+func (p printer) table(rows [][]string) { _ = writeTable(p.out, rows) }
+
+// json writes a value. A program must not take a part of it for the whole: what cannot be written is an error.
+func (p printer) json(value any) error { return writeJSON(p.out, value) }
 
 // escapedJSON escapes what JSON allows in texts and terminals obey, such as U+009B.
 func escapedJSON(text string) string {

@@ -2,13 +2,8 @@ package cmd
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
@@ -33,58 +28,15 @@ revoke all that a user got, see tokenwright revoke.`,
 }
 
 // known reads records and revocations into an index, which says of each record whether it is good.
-func (s *session) known(ctx context.Context) (*record.Index, []v1alpha1.IssuedToken, error) {
-	index := &record.Index{}
-	var tokens []v1alpha1.IssuedToken
-	err := s.pages(ctx, "issuedtokens", func(page string) (string, error) {
-		var list v1alpha1.IssuedTokenList
-		err := s.client.List(ctx, &list, client.InNamespace(s.namespace), client.Limit(pageSize), client.Continue(page))
-		tokens = append(tokens, list.Items...)
-		return list.Continue, err
-	})
+func (s *session) known(ctx context.Context) (*record.Index, []*v1alpha1.IssuedToken, error) {
+	tokens, err := pages(ctx, s.client, s.call("list", issuedTokens, ""), func(l *v1alpha1.IssuedTokenList) []v1alpha1.IssuedToken { return l.Items })
 	if err != nil {
 		return nil, nil, err
 	}
-	err = s.pages(ctx, "tokenrevocations", func(page string) (string, error) {
-		var list v1alpha1.TokenRevocationList
-		err := s.client.List(ctx, &list, client.InNamespace(s.namespace), client.Limit(pageSize), client.Continue(page))
-		for i := range list.Items {
-			index.PutRevocation(&list.Items[i])
-		}
-		return list.Continue, err
-	})
+	revocations, err := pages(ctx, s.client, s.call("list", tokenRevocations, ""), func(l *v1alpha1.TokenRevocationList) []v1alpha1.TokenRevocation { return l.Items })
+	index := &record.Index{}
+	for _, r := range revocations {
+		index.PutRevocation(r)
+	}
 	return index, tokens, err
-}
-
-// pages asks for one page after the other.
-func (s *session) pages(_ context.Context, resource string, next func(page string) (string, error)) error {
-	page := ""
-	for {
-		following, err := next(page)
-		if err != nil {
-			return s.explainTokens("list", resource, err)
-		}
-		if following == "" {
-			return nil
-		}
-		page = following
-	}
-}
-
-// explainTokens says what to do about an answer of the API server.
-func (s *session) explainTokens(verb, resource string, err error) error {
-	role := "tokenwright-platform-viewer"
-	if verb == "create" {
-		role = "tokenwright-platform-admin"
-	}
-	switch {
-	case apierrors.IsNotFound(err) && apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse):
-		return fmt.Errorf("this cluster does not know %s: install Tokenwright in it, or name another with --context: %w", resource, err)
-	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), fmt.Sprintf("cannot %s resource", verb)):
-		return fmt.Errorf("you need the right to %s %s of tokenwright.dev in namespace %q, which ClusterRole %q gives: %w",
-			verb, resource, s.namespace, role, err)
-	case apierrors.IsUnauthorized(err):
-		return fmt.Errorf("the API server does not accept the credentials of the kubeconfig: log in again, or name another context with --context: %w", err)
-	}
-	return fmt.Errorf("%s %s of namespace %q: %w", verb, resource, s.namespace, err)
 }

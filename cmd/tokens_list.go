@@ -3,14 +3,9 @@ package cmd
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
 	"slices"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
@@ -54,9 +49,6 @@ func newTokensListCommand(cluster *clusterFlags) *cobra.Command {
   tokenwright tokens list --subject=alice -o name | xargs tokenwright tokens revoke`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if outputs := []string{"table", "name", "json", "yaml"}; !slices.Contains(outputs, f.output) {
-				return fmt.Errorf("--output must be table, name, json or yaml, not %q", f.output)
-			}
 			s, err := cluster.connect(cmd)
 			if err != nil {
 				return err
@@ -68,7 +60,7 @@ func newTokensListCommand(cluster *clusterFlags) *cobra.Command {
 	cmd.Flags().StringVar(&f.audience, "audience", "", "list only tokens for this audience")
 	cmd.Flags().StringVar(&f.client, "client", "", "list only tokens of clients that call themselves this")
 	cmd.Flags().BoolVar(&f.all, "all", false, "list also what is revoked or expired and not collected yet")
-	cmd.Flags().StringVarP(&f.output, "output", "o", "table", "table; name: ids only; json, yaml")
+	addOutput(cmd, &f.output, "table; name: ids only; json, yaml", outputTable, outputName, outputJSON, outputYAML)
 	return cmd
 }
 
@@ -77,19 +69,16 @@ func (s *session) listTokens(ctx context.Context, f tokensFlags) error {
 	if err != nil {
 		return err
 	}
-	entries := []tokenEntry{} // [] and not null in JSON
-	for i := range tokens {
-		if e := s.entryOf(index, &tokens[i]); f.wants(e) {
+	var entries []tokenEntry
+	for _, t := range tokens {
+		if e := s.entryOf(index, t); f.wants(e) {
 			entries = append(entries, e)
 		}
 	}
 	slices.SortFunc(entries, func(a, b tokenEntry) int {
 		return cmp.Or(cmp.Compare(a.Subject, b.Subject), cmp.Compare(b.Created, a.Created), cmp.Compare(a.ID, b.ID))
 	})
-	if err := s.printTokens(entries, f.output); err != nil {
-		return fmt.Errorf("write the list: %w", err)
-	}
-	return nil
+	return s.listingOfTokens().write(s.out, f.output, entries)
 }
 
 func (f tokensFlags) wants(e tokenEntry) bool {
@@ -101,7 +90,7 @@ func (s *session) entryOf(index *record.Index, t *v1alpha1.IssuedToken) tokenEnt
 	e := tokenEntry{
 		ID: t.Spec.ID, State: tokenLive, Type: t.Spec.Type, Subject: t.Spec.Subject.Username, Provider: t.Spec.Provider.Name,
 		Audience: t.Spec.Audience, ClientID: t.Spec.ClientID, Expires: t.Spec.Expires, LastUsed: t.Status.LastUsed,
-		Created: dateTimeOf(t.CreationTimestamp.Time),
+		Created: v1alpha1.NewDateTime(t.CreationTimestamp.Time),
 	}
 	switch {
 	case index.Revoked(t) || !t.DeletionTimestamp.IsZero():
@@ -112,54 +101,15 @@ func (s *session) entryOf(index *record.Index, t *v1alpha1.IssuedToken) tokenEnt
 	return e
 }
 
-func (s *session) printTokens(entries []tokenEntry, output string) error {
-	switch output {
-	case "json":
-		encoder := json.NewEncoder(s.out)
-		encoder.SetIndent("", "  ")
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(entries)
-	case "yaml":
-		text, err := yaml.Marshal(entries)
-		if err != nil {
-			return err
-		}
-		_, err = s.out.Write(text)
-		return err
-	case "name":
-		for _, e := range entries {
-			if _, err := fmt.Fprintln(s.out, e.ID); err != nil {
-				return err
+func (s *session) listingOfTokens() listing[tokenEntry] {
+	return listing[tokenEntry]{
+		head: []string{"ID", "SUBJECT", "TYPE", "AUDIENCE", "CLIENT", "STATE", "CREATED", "EXPIRES", "LAST USED"},
+		name: func(e tokenEntry) string { return e.ID },
+		row: func(e tokenEntry) []string {
+			return []string{
+				e.ID, e.Subject, string(e.Type), string(e.Audience), e.ClientID, e.State, s.distance(e.Created),
+				s.distance(e.Expires), s.distance(e.LastUsed),
 			}
-		}
-		return nil
+		},
 	}
-	return s.tableOfTokens(entries)
-}
-
-func (s *session) tableOfTokens(entries []tokenEntry) error {
-	if len(entries) == 0 {
-		return nil
-	}
-	table := tabwriter.NewWriter(s.out, 0, 8, 3, ' ', 0)
-	rows := [][]string{{"ID", "SUBJECT", "TYPE", "AUDIENCE", "CLIENT", "STATE", "CREATED", "EXPIRES", "LAST USED"}}
-	for _, e := range entries {
-		used := nothing
-		if e.LastUsed != "" {
-			used = s.distance(e.LastUsed)
-		}
-		rows = append(rows, []string{
-			e.ID, e.Subject, string(e.Type), string(e.Audience), cmp.Or(e.ClientID, nothing), e.State, s.distance(e.Created),
-			s.distance(e.Expires), used,
-		})
-	}
-	for _, row := range rows {
-		for i := range row { // a client may call itself anything
-			row[i] = printable(row[i])
-		}
-		if _, err := fmt.Fprintln(table, strings.Join(row, "\t")); err != nil {
-			return err
-		}
-	}
-	return table.Flush()
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -96,7 +97,7 @@ func (s *session) revokeTokens(ctx context.Context, ids []string, reason string)
 func (s *session) expiresOf(ctx context.Context, id string) v1alpha1.DateTime {
 	place, recorded := slot.Parse(id)
 	if !recorded {
-		return dateTimeOf(s.now().Add(longestToken + time.Hour))
+		return v1alpha1.NewDateTime(s.now().Add(longestToken + time.Hour))
 	}
 	var t v1alpha1.IssuedToken
 	if err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: place.Name()}, &t); err != nil || t.Spec.ID != id {
@@ -121,8 +122,8 @@ func (s *session) revokeSubject(ctx context.Context, subject, audience, before, 
 		return errors.New("--subject must name a user")
 	}
 	spec := v1alpha1.TokenRevocationSpec{
-		Subject: &v1alpha1.RevokedSubject{Username: subject, Audience: v1alpha1.Audience(audience), IssuedBefore: dateTimeOf(at)},
-		Expires: dateTimeOf(at.Add(revocation.Remembered + time.Hour)), Reason: reason,
+		Subject: &v1alpha1.RevokedSubject{Username: subject, Audience: v1alpha1.Audience(audience), IssuedBefore: v1alpha1.NewDateTime(at)},
+		Expires: v1alpha1.NewDateTime(at.Add(revocation.Remembered + time.Hour)), Reason: reason,
 	}
 	what := fmt.Sprintf("All tokens that %s got until %s", subject, spec.Subject.IssuedBefore)
 	if audience != "" {
@@ -131,48 +132,42 @@ func (s *session) revokeSubject(ctx context.Context, subject, audience, before, 
 	return s.takeBack(ctx, spec, what)
 }
 
-// takeBack stores a revocation. One that is there already is as good.
+// takeBack stores a revocation, by the names under which servers store theirs. One that is there already is as good.
 func (s *session) takeBack(ctx context.Context, spec v1alpha1.TokenRevocationSpec, what string) error {
-	name, err := revocation.Name(spec)
+	names, err := revocation.Names(spec)
 	if err != nil {
 		return err
 	}
-	object := &v1alpha1.TokenRevocation{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}, Spec: spec}
-	err = s.client.Create(ctx, object, cliOwner)
-	if !apierrors.IsAlreadyExists(err) {
-		if err != nil {
-			return s.explainTokens("create", "tokenrevocations", err)
+	for _, name := range names {
+		object := &v1alpha1.TokenRevocation{ObjectMeta: metav1.ObjectMeta{Namespace: s.namespace, Name: name}, Spec: spec}
+		err := s.client.Create(ctx, object, cliOwner)
+		if err == nil {
+			s.say("%s: revoked by TokenRevocation %s", what, name)
+			return nil
 		}
-		s.say("%s: revoked by TokenRevocation %s", what, name)
-		return nil
+		if !apierrors.IsAlreadyExists(err) {
+			return s.call("create", tokenRevocations, name).explain(err)
+		}
+		var there v1alpha1.TokenRevocation
+		if err := s.client.Get(ctx, client.ObjectKeyFromObject(object), &there); err != nil {
+			return s.call("get", tokenRevocations, name).explain(err)
+		}
+		if isEnough(&there, spec) {
+			s.say("%s: revoked already by TokenRevocation %s", what, name)
+			return nil
+		}
 	}
-	var there v1alpha1.TokenRevocation
-	if err := s.client.Get(ctx, client.ObjectKeyFromObject(object), &there); err != nil {
-		return s.explainTokens("get", "tokenrevocations", err)
-	}
-	if !revocation.SameTarget(there.Spec, spec) {
-		return fmt.Errorf("TokenRevocation %s of namespace %q is there and revokes something else: delete it, or create one of another name", name, s.namespace)
-	}
-	if endsBefore(&there, spec) {
-		return fmt.Errorf("TokenRevocation %s of namespace %q is there and is forgotten at %s, before the token ends: delete it, and revoke again",
-			name, s.namespace, there.Spec.Expires)
-	}
-	s.say("%s: revoked already by TokenRevocation %s", what, name)
-	return nil
+	return fmt.Errorf("TokenRevocations %s of namespace %q are there, and revoke something else or for too short a time: delete them, and revoke again",
+		strings.Join(names, " and "), s.namespace)
 }
 
-// endsBefore says whether a recorded token would be good again before its record ends. Of others nobody knows the end: what
-// was revoked longer ago has less of it left.
-func endsBefore(there *v1alpha1.TokenRevocation, wanted v1alpha1.TokenRevocationSpec) bool {
-	if wanted.Token == nil {
-		return false
+// isEnough says whether what is there does what is asked. When a token without a record ends is a guess, which grows with
+// each day: the token was revoked for long enough when it had more of its life before it.
+func isEnough(there *v1alpha1.TokenRevocation, wanted v1alpha1.TokenRevocationSpec) bool {
+	if wanted.Token != nil {
+		if _, recorded := slot.Parse(wanted.Token.ID); !recorded || wanted.Expires == "" {
+			wanted.Expires = there.Spec.Expires
+		}
 	}
-	if _, recorded := slot.Parse(wanted.Token.ID); !recorded || wanted.Expires == "" {
-		return false
-	}
-	return revocation.Until(there.Spec, there.CreationTimestamp.Time).Before(revocation.Time(wanted.Expires))
-}
-
-func dateTimeOf(t time.Time) v1alpha1.DateTime {
-	return v1alpha1.DateTime(t.UTC().Format(time.RFC3339))
+	return revocation.Covers(there, wanted)
 }

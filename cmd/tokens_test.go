@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/revocation"
 )
 
 // Ids of recorded tokens.
@@ -20,6 +22,7 @@ const (
 	bobToken    = "0-3-cccccccccccccccccccccccccc"
 	bobsRevoked = "0-4-dddddddddddddddddddddddddd"
 	bobsLong    = "0-5-eeeeeeeeeeeeeeeeeeeeeeeeee"
+	bobsHidden  = "0-6-ffffffffffffffffffffffffff"
 )
 
 // testTokens lists and revokes, with the rights of the ClusterRoles.
@@ -48,10 +51,35 @@ func (b *keysBench) testTokens(t *testing.T) {
 		b.issued(t, bobsLong, "bob", 48*time.Hour)
 		b.create(t, &v1alpha1.TokenRevocation{
 			ObjectMeta: metav1.ObjectMeta{Namespace: unmanaged, Name: "token-" + bobsLong},
-			Spec:       v1alpha1.TokenRevocationSpec{Token: &v1alpha1.RevokedToken{ID: bobsLong}, Expires: dateTimeOf(time.Now().Add(time.Hour))},
+			Spec:       v1alpha1.TokenRevocationSpec{Token: &v1alpha1.RevokedToken{ID: bobsLong}, Expires: v1alpha1.NewDateTime(time.Now().Add(time.Hour))},
 		})
-		got := b.run(t, "tokens", "revoke", bobsLong, "-n", unmanaged)
-		if got.Status != 1 || !strings.Contains(got.Stderr, "is forgotten at ") {
+		longer := fmt.Sprintf("token-%s-%d", bobsLong, revocation.Time(b.recordOf(t, bobsLong).Spec.Expires).Unix())
+		for _, want := range []string{": revoked by ", ": revoked already by "} {
+			if diff := cmp.Diff("Token "+bobsLong+want+"TokenRevocation "+longer+"\n", b.tokens(t, "tokens", "revoke", bobsLong).Stdout); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		}
+		if got, want := b.revocation(t, longer).Spec.Expires, b.recordOf(t, bobsLong).Spec.Expires; got != want {
+			t.Errorf("it is remembered until %s, and the token lives until %s", got, want)
+		}
+	})
+	t.Run("revoke a token whose names are taken", func(t *testing.T) {
+		// Who may make TokenRevocations could hide a token behind its name.
+		b.issued(t, bobsHidden, "bob", time.Hour)
+		names, err := revocation.Names(v1alpha1.TokenRevocationSpec{
+			Token: &v1alpha1.RevokedToken{ID: bobsHidden}, Expires: b.recordOf(t, bobsHidden).Spec.Expires,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			b.create(t, &v1alpha1.TokenRevocation{
+				ObjectMeta: metav1.ObjectMeta{Namespace: unmanaged, Name: name},
+				Spec:       v1alpha1.TokenRevocationSpec{Token: &v1alpha1.RevokedToken{ID: "another"}},
+			})
+		}
+		got := b.run(t, "tokens", "revoke", bobsHidden, "-n", unmanaged)
+		if want := "error: TokenRevocations " + names[0] + " and " + names[1] + ` of namespace "unmanaged" are there, and revoke something else`; got.Status != 1 || !strings.HasPrefix(got.Stderr, want) {
 			t.Errorf("status %d, said %q", got.Status, got.Stderr)
 		}
 	})
@@ -68,13 +96,13 @@ func (b *keysBench) testTokens(t *testing.T) {
 			args []string
 			want map[string]string
 		}{
-			"what is good":     {nil, map[string]string{aliceToken: tokenLive, bobToken: tokenLive}},
-			"all":              {[]string{"--all"}, map[string]string{aliceToken: tokenLive, aliceOld: tokenExpired, bobToken: tokenLive, bobsRevoked: tokenRevoked, bobsLong: tokenRevoked}},
+			"what is good":     {nil, map[string]string{aliceToken: tokenLive, bobToken: tokenLive, bobsHidden: tokenLive}},
+			"all":              {[]string{"--all"}, map[string]string{aliceToken: tokenLive, aliceOld: tokenExpired, bobToken: tokenLive, bobsRevoked: tokenRevoked, bobsLong: tokenRevoked, bobsHidden: tokenLive}},
 			"of one user":      {[]string{"--all", "--subject=alice"}, map[string]string{aliceToken: tokenLive, aliceOld: tokenExpired}},
 			"of nobody":        {[]string{"--subject=carol"}, map[string]string{}},
 			"for one audience": {[]string{"--audience=other.example.com"}, map[string]string{}},
-			"of one client":    {[]string{"--client=docker", "--subject=bob"}, map[string]string{bobToken: tokenLive}},
-			"as a viewer":      {[]string{"--context", asViewer}, map[string]string{aliceToken: tokenLive, bobToken: tokenLive}},
+			"of one client":    {[]string{"--client=docker", "--subject=bob"}, map[string]string{bobToken: tokenLive, bobsHidden: tokenLive}},
+			"as a viewer":      {[]string{"--context", asViewer}, map[string]string{aliceToken: tokenLive, bobToken: tokenLive, bobsHidden: tokenLive}},
 		}
 		for name, tc := range cases {
 			t.Run(name, func(t *testing.T) {
@@ -142,13 +170,19 @@ func (b *keysBench) testTokensErrors(t *testing.T) {
 // issued creates the record of a refresh token in a namespace that no manager collects in.
 func (b *keysBench) issued(t *testing.T, id, user string, left time.Duration) {
 	t.Helper()
+	b.issuedBy(t, "docker", id, user, left)
+}
+
+// issuedBy is issued to a client of another name.
+func (b *keysBench) issuedBy(t *testing.T, clientID, id, user string, left time.Duration) {
+	t.Helper()
 	place, _, _ := strings.Cut(id[2:], "-")
 	b.create(t, &v1alpha1.IssuedToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: unmanaged, Name: "token-0-" + place},
 		Spec: v1alpha1.IssuedTokenSpec{
 			Type: v1alpha1.RefreshToken, ID: id, Subject: v1alpha1.RecordedSubject{Username: user},
-			Provider: v1alpha1.RecordedProvider{Name: "people", UID: "u"}, AuthTime: dateTimeOf(time.Now()),
-			Audience: "registry.example.com", ClientID: "docker", SecretHash: strings.Repeat("A", 43), Expires: dateTimeOf(time.Now().Add(left)),
+			Provider: v1alpha1.RecordedProvider{Name: "people", UID: "u"}, AuthTime: v1alpha1.NewDateTime(time.Now()),
+			Audience: "registry.example.com", ClientID: clientID, SecretHash: strings.Repeat("A", 43), Expires: v1alpha1.NewDateTime(time.Now().Add(left)),
 		},
 	})
 }

@@ -1,14 +1,8 @@
 package controllers
 
 import (
-	"context"
-	"fmt"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/clock"
+	"k8s.io/apimachinery/pkg/runtime"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	v1alpha1ac "github.com/tokenwright/tokenwright/api/v1alpha1/applyconfiguration/api/v1alpha1"
@@ -18,41 +12,18 @@ import (
 // +kubebuilder:rbac:groups=tokenwright.dev,resources=accesspolicies,verbs=list;watch
 // +kubebuilder:rbac:groups=tokenwright.dev,resources=accesspolicies/status,verbs=patch
 
-// accessPolicyReconciler says in the status of each AccessPolicy what the compiler thinks of it.
-type accessPolicyReconciler struct {
-	reader client.Reader
-	status statusWriter
-	clock  clock.PassiveClock
+var accessPolicyKind = policyKind[*v1alpha1.AccessPolicy]{
+	name:  "AccessPolicy",
+	empty: func() *v1alpha1.AccessPolicy { return &v1alpha1.AccessPolicy{} },
+	compile: func(p *v1alpha1.AccessPolicy) []policy.Problem {
+		_, problems := policy.CompileAccessPolicy(p)
+		return problems
+	},
+	status: func(p *v1alpha1.AccessPolicy) v1alpha1.PolicyStatus { return p.Status },
+	apply: func(p *v1alpha1.AccessPolicy, status *v1alpha1ac.PolicyStatusApplyConfiguration) runtime.ApplyConfiguration {
+		return v1alpha1ac.AccessPolicy(p.Name, p.Namespace).WithResourceVersion(p.ResourceVersion).WithStatus(status)
+	},
 }
 
 // addAccessPolicy adds the controller to the manager.
-func addAccessPolicy(mgr ctrl.Manager, o Options) error {
-	r := &accessPolicyReconciler{
-		reader: mgr.GetClient(),
-		status: o.statusWriter(mgr.GetClient(), "accesspolicy"),
-		clock:  o.Clock,
-	}
-	return ctrl.NewControllerManagedBy(mgr).
-		Named("accesspolicy").
-		For(&v1alpha1.AccessPolicy{}, builder.WithPredicates(statusOutdated())).
-		WithOptions(controllerOptions(policyConcurrency)).
-		Complete(r)
-}
-
-// Reconcile compiles the policy and writes what came of it.
-func (r *accessPolicyReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	var object v1alpha1.AccessPolicy
-	if err := r.reader.Get(ctx, request.NamespacedName, &object); err != nil {
-		if client.IgnoreNotFound(err) != nil {
-			return ctrl.Result{}, fmt.Errorf("get AccessPolicy: %w", err)
-		}
-		return ctrl.Result{}, nil
-	}
-	_, problems := policy.CompileAccessPolicy(&object)
-	next := policyStatus(metav1.NewTime(r.clock.Now()), object.Generation, object.Status, problems)
-	return r.status.apply(ctx, object.Status, next, v1alpha1ac.AccessPolicy(object.Name, object.Namespace).
-		WithResourceVersion(object.ResourceVersion).
-		WithStatus(v1alpha1ac.PolicyStatus().
-			WithObservedGeneration(next.ObservedGeneration).
-			WithConditions(applied(next.Conditions)...)))
-}
+func addAccessPolicy(mgr ctrl.Manager, o Options) error { return addPolicies(mgr, o, accessPolicyKind) }

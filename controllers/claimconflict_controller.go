@@ -32,7 +32,7 @@ const (
 
 // claimConflictReconciler warns in the status of ClusterAccessPolicies that may give a caller two values for one claim.
 // Whether that is so depends on all policies with claims, so it looks at all of them at once, and owns nothing but the
-// condition Warning: the rest of the status is clusterAccessPolicyReconciler's.
+// condition Warning: the rest of the status is policyReconciler's.
 type claimConflictReconciler struct {
 	reader client.Reader
 	status statusWriter

@@ -138,9 +138,9 @@ func TestClusterAccessPolicyStatusFollowsTheSpec(t *testing.T) {
 }
 
 // reconcilerAt returns a reconciler of AccessPolicies that reads from the reader, at a time of its own.
-func reconcilerAt(reader client.Reader, now clock.PassiveClock) *accessPolicyReconciler {
+func reconcilerAt(reader client.Reader, now clock.PassiveClock) *policyReconciler[*v1alpha1.AccessPolicy] {
 	o := Options{statusLimit: rate.NewLimiter(rate.Inf, 1)}
-	return &accessPolicyReconciler{reader: reader, status: o.statusWriter(plane.Client, "accesspolicy"), clock: now}
+	return &policyReconciler[*v1alpha1.AccessPolicy]{kind: accessPolicyKind, reader: reader, status: o.statusWriter(plane.Client, "accesspolicy"), clock: now}
 }
 
 // TestUnchangedStatusIsNotWritten shows that looking again, later, writes nothing: neither does a restart of the manager.

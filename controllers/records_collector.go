@@ -12,6 +12,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 )
@@ -38,18 +39,24 @@ type recordsCollector struct {
 	client client.Client
 	clock  clock.PassiveClock
 	limit  *rate.Limiter
+	counts recordMetrics
 	Options
 }
 
 // addRecordsCollector adds the collector to the manager.
 func addRecordsCollector(mgr ctrl.Manager, o Options) error {
+	counts, err := newRecordMetrics(metrics.Registry)
+	if err != nil {
+		return err
+	}
 	for _, object := range []client.Object{&v1alpha1.IssuedToken{}, &v1alpha1.TokenRevocation{}} {
 		if _, err := mgr.GetCache().GetInformer(context.Background(), object, cache.BlockUntilSynced(false)); err != nil {
 			return fmt.Errorf("watch %T: %w", object, err)
 		}
 	}
 	return mgr.Add(&recordsCollector{
-		reader: mgr.GetClient(), client: mgr.GetClient(), clock: o.Clock, limit: rate.NewLimiter(deletionsPerSecond, 1), Options: o,
+		reader: mgr.GetClient(), client: mgr.GetClient(), clock: o.Clock, limit: rate.NewLimiter(deletionsPerSecond, 1),
+		counts: counts, Options: o,
 	})
 }
 
@@ -88,6 +95,7 @@ func (c *recordsCollector) collect(ctx context.Context) (collected int, more boo
 	// The objects are the cache's own, and are not changed.
 	for _, list := range []client.ObjectList{&tokens, &revocations} {
 		if err := c.reader.List(ctx, list, client.InNamespace(c.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+			c.counts.failures.WithLabelValues(recordKind(list)).Inc()
 			return 0, false, fmt.Errorf("list records: %w", err)
 		}
 	}
@@ -103,8 +111,10 @@ func (c *recordsCollector) collect(ctx context.Context) (collected int, more boo
 		deleted, err := c.delete(ctx, object)
 		switch {
 		case err != nil:
+			c.counts.failures.WithLabelValues(recordKind(object)).Inc()
 			failures = append(failures, err)
 		case deleted:
+			c.counts.collected.WithLabelValues(recordKind(object)).Inc()
 			collected++
 		}
 		if len(failures) == collectFailures {

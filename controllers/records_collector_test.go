@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/time/rate"
 	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -29,7 +30,17 @@ func newCollectorBench(t *testing.T, name string) collectorBench {
 	o := testOptions(t, fmt.Sprintf("%s-%d", name, time.Now().UnixNano()))
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	c := managerClient(t, o)
-	return collectorBench{&recordsCollector{reader: c, client: c, clock: clock, limit: rate.NewLimiter(rate.Inf, 1), Options: o}, clock}
+	return collectorBench{&recordsCollector{reader: c, client: c, clock: clock, limit: rate.NewLimiter(rate.Inf, 1), counts: recordCounts(t), Options: o}, clock}
+}
+
+// recordCounts are counters of a test's own.
+func recordCounts(t *testing.T) recordMetrics {
+	t.Helper()
+	counts, err := newRecordMetrics(prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return counts
 }
 
 // store creates a record of the place that expires after so long.
@@ -38,7 +49,7 @@ func (b collectorBench) store(t *testing.T, place int, kind v1alpha1.IssuedToken
 	token := issued(place, kind, time.Now().Add(life))
 	token.Namespace = b.Namespace
 	token.Spec.Provider = v1alpha1.RecordedProvider{Name: "users", UID: "1"}
-	token.Spec.AuthTime = dateTime(noon)
+	token.Spec.AuthTime = v1alpha1.NewDateTime(noon)
 	if kind == v1alpha1.RefreshToken {
 		token.Spec.SecretHash = strings.Repeat("s", 43)
 	} else {
@@ -82,8 +93,8 @@ func TestRecordsAreCollectedWhenTheyHaveEnded(t *testing.T) {
 	b.store(t, 1, v1alpha1.RefreshToken, time.Hour)
 	b.store(t, 2, v1alpha1.RefreshToken, 100*time.Hour)
 	b.store(t, 3, v1alpha1.AccessToken, 100*time.Hour)
-	b.revoke(t, revokedToken(2, dateTime(start.Add(100*time.Hour))))
-	b.revoke(t, revokedToken(3, dateTime(start.Add(time.Hour)))) // too soon
+	b.revoke(t, revokedToken(2, v1alpha1.NewDateTime(start.Add(100*time.Hour))))
+	b.revoke(t, revokedToken(3, v1alpha1.NewDateTime(start.Add(time.Hour)))) // too soon
 	const second, third = "token-0-2-abcdefghijklmnopqrstuvwxyz", "token-0-3-abcdefghijklmnopqrstuvwxyz"
 	steps := []struct {
 		reason string
@@ -119,7 +130,7 @@ func TestWhatChangedMeanwhileIsNotDeleted(t *testing.T) {
 			b.store(t, 1, v1alpha1.RefreshToken, 100*time.Hour)
 		},
 		"its status was written": func(t *testing.T, _ collectorBench, token *v1alpha1.IssuedToken) {
-			token.Status.LastUsed = dateTime(time.Now())
+			token.Status.LastUsed = v1alpha1.NewDateTime(time.Now())
 			if err := plane.Client.Status().Update(t.Context(), token); err != nil {
 				t.Fatal(err)
 			}
@@ -179,7 +190,7 @@ func TestRecordsAreCollectedInPages(t *testing.T) {
 	})
 	r := &recordsCollector{
 		reader: manyRecords{n: collectPage + 1}, client: c, clock: clocktesting.NewFakePassiveClock(noon.AddDate(0, 1, 0)),
-		limit: rate.NewLimiter(rate.Inf, 1),
+		limit: rate.NewLimiter(rate.Inf, 1), counts: recordCounts(t),
 	}
 	if n, more, err := r.collect(t.Context()); n != collectPage || deleted != collectPage || !more || err != nil {
 		t.Errorf("%d of %d deletions, more: %t, %v", n, deleted, more, err)

@@ -24,7 +24,7 @@ func issued(place int, kind v1alpha1.IssuedTokenType, expires time.Time) v1alpha
 		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("token-0-", place), CreationTimestamp: metav1.NewTime(noon.Add(-time.Hour))},
 		Spec: v1alpha1.IssuedTokenSpec{
 			Type: kind, ID: fmt.Sprintf("0-%d-abcdefghijklmnopqrstuvwxyz", place), Audience: "a",
-			Subject: v1alpha1.RecordedSubject{Username: "alice"}, Expires: dateTime(expires),
+			Subject: v1alpha1.RecordedSubject{Username: "alice"}, Expires: v1alpha1.NewDateTime(expires),
 		},
 	}
 }
@@ -41,7 +41,7 @@ func revokedSubject(username string, before time.Time, expires v1alpha1.DateTime
 	return v1alpha1.TokenRevocation{
 		ObjectMeta: metav1.ObjectMeta{Name: "subject-" + username, CreationTimestamp: metav1.NewTime(noon.Add(-time.Hour))},
 		Spec: v1alpha1.TokenRevocationSpec{Expires: expires, Subject: &v1alpha1.RevokedSubject{
-			Username: username, IssuedBefore: dateTime(before),
+			Username: username, IssuedBefore: v1alpha1.NewDateTime(before),
 		}},
 	}
 }
@@ -72,26 +72,26 @@ func TestDeadRecords(t *testing.T) {
 		"a revoked refresh token": {
 			reason:      "its revocation is remembered, the record is not needed",
 			tokens:      []v1alpha1.IssuedToken{issued(1, v1alpha1.RefreshToken, future), issued(2, v1alpha1.RefreshToken, future)},
-			revocations: []v1alpha1.TokenRevocation{revokedToken(1, dateTime(future))},
+			revocations: []v1alpha1.TokenRevocation{revokedToken(1, v1alpha1.NewDateTime(future))},
 			want:        []string{"token-0-1"},
 		},
 		"a revoked access token": {
 			reason:      "its place in the status list must not become another's",
 			tokens:      []v1alpha1.IssuedToken{issued(1, v1alpha1.AccessToken, future)},
-			revocations: []v1alpha1.TokenRevocation{revokedToken(1, dateTime(future))},
+			revocations: []v1alpha1.TokenRevocation{revokedToken(1, v1alpha1.NewDateTime(future))},
 		},
 		"tokens of a revoked subject": {
 			reason: "only those that were made until then",
 			tokens: []v1alpha1.IssuedToken{issued(1, v1alpha1.RefreshToken, future)}, want: []string{"token-0-1"},
-			revocations: []v1alpha1.TokenRevocation{revokedSubject("alice", noon.Add(-time.Hour), dateTime(future))},
+			revocations: []v1alpha1.TokenRevocation{revokedSubject("alice", noon.Add(-time.Hour), v1alpha1.NewDateTime(future))},
 		},
 		"tokens of a subject who came back": {
 			reason:      "they were made later",
 			tokens:      []v1alpha1.IssuedToken{issued(1, v1alpha1.RefreshToken, future)},
-			revocations: []v1alpha1.TokenRevocation{revokedSubject("alice", noon.Add(-time.Hour-time.Second), dateTime(future)), revokedSubject("bob", noon, "")},
+			revocations: []v1alpha1.TokenRevocation{revokedSubject("alice", noon.Add(-time.Hour-time.Second), v1alpha1.NewDateTime(future)), revokedSubject("bob", noon, "")},
 		},
 		"an expired revocation": {
-			reason: "nothing is there that it speaks of", revocations: []v1alpha1.TokenRevocation{revokedToken(1, dateTime(past))},
+			reason: "nothing is there that it speaks of", revocations: []v1alpha1.TokenRevocation{revokedToken(1, v1alpha1.NewDateTime(past))},
 			tokens: []v1alpha1.IssuedToken{issued(2, v1alpha1.AccessToken, future)},
 			want:   []string{"token-0-1-abcdefghijklmnopqrstuvwxyz"},
 		},
@@ -108,16 +108,16 @@ func TestDeadRecords(t *testing.T) {
 		"a revocation that would end before its token": {
 			reason:      "the token would be good again",
 			tokens:      []v1alpha1.IssuedToken{issued(1, v1alpha1.AccessToken, future)},
-			revocations: []v1alpha1.TokenRevocation{revokedToken(1, dateTime(past)), revokedSubject("alice", noon, dateTime(past))},
+			revocations: []v1alpha1.TokenRevocation{revokedToken(1, v1alpha1.NewDateTime(past)), revokedSubject("alice", noon, v1alpha1.NewDateTime(past))},
 		},
 		"a revocation that would end with its refresh token": {
 			reason:      "the record goes first: servers may hear of both in any order",
 			tokens:      []v1alpha1.IssuedToken{issued(1, v1alpha1.RefreshToken, future)},
-			revocations: []v1alpha1.TokenRevocation{revokedToken(1, dateTime(past))},
+			revocations: []v1alpha1.TokenRevocation{revokedToken(1, v1alpha1.NewDateTime(past))},
 			want:        []string{"token-0-1"},
 		},
 		"a revocation of a subject that has nothing left": {
-			reason: "what it speaks of is over", revocations: []v1alpha1.TokenRevocation{revokedSubject("alice", noon.AddDate(0, 0, -1), dateTime(past))},
+			reason: "what it speaks of is over", revocations: []v1alpha1.TokenRevocation{revokedSubject("alice", noon.AddDate(0, 0, -1), v1alpha1.NewDateTime(past))},
 			tokens: []v1alpha1.IssuedToken{issued(1, v1alpha1.AccessToken, future)}, want: []string{"subject-alice"},
 		},
 		"an end that no calendar has": {
@@ -177,11 +177,11 @@ func TestNoTokenComesBackAndNothingStays(t *testing.T) {
 				token.CreationTimestamp = metav1.NewTime(now)
 				e.tokens, ever = append(e.tokens, token), append(ever, token)
 			case 1:
-				r := revokedToken(rapid.IntRange(0, step).Draw(rt, "place"), dateTime(now.Add(hours("end", -5, 40))))
+				r := revokedToken(rapid.IntRange(0, step).Draw(rt, "place"), v1alpha1.NewDateTime(now.Add(hours("end", -5, 40))))
 				r.Name += fmt.Sprint("-", step)
 				e.revocations = append(e.revocations, r)
 			case 2:
-				r := revokedSubject("alice", now.Add(hours("before", -10, 10)), dateTime(now.Add(hours("end", -5, 40))))
+				r := revokedSubject("alice", now.Add(hours("before", -10, 10)), v1alpha1.NewDateTime(now.Add(hours("end", -5, 40))))
 				r.Name += fmt.Sprint("-", step)
 				e.revocations = append(e.revocations, r)
 			default:

@@ -54,7 +54,7 @@ func TestKeyMetricsTellOfLatenessThoughNothingReconciles(t *testing.T) {
 	}
 }
 
-// gathered are the values of all gauges by their names and the values of their labels.
+// gathered are the values of all gauges and counters by their names and the values of their labels.
 func gathered(t *testing.T, registry prometheus.Gatherer) map[string]float64 {
 	t.Helper()
 	families, err := registry.Gather()
@@ -68,7 +68,7 @@ func gathered(t *testing.T, registry prometheus.Gatherer) map[string]float64 {
 			for _, label := range metric.GetLabel() {
 				name += " " + label.GetValue()
 			}
-			out[name] = metric.GetGauge().GetValue()
+			out[name] = metric.GetGauge().GetValue() + metric.GetCounter().GetValue() // a metric is one of them
 		}
 	}
 	return out

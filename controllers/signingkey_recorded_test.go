@@ -32,8 +32,8 @@ func (b *keyBench) recorded(left time.Duration) (*v1alpha1.SigningKey, keyring.K
 		Spec: v1alpha1.IssuedTokenSpec{
 			Type: v1alpha1.AccessToken, ID: fmt.Sprintf("0-%d-%s", b.names, strings.Repeat("a", 26)),
 			Subject: v1alpha1.RecordedSubject{Username: "alice"}, Provider: v1alpha1.RecordedProvider{Name: "people", UID: "u"},
-			AuthTime: dateTime(b.clock.Now()), Audience: key.Spec.Audiences[0], KeyThumbprint: first.Thumbprint,
-			Expires: dateTime(b.clock.Now().Add(left)),
+			AuthTime: v1alpha1.NewDateTime(b.clock.Now()), Audience: key.Spec.Audiences[0], KeyThumbprint: first.Thumbprint,
+			Expires: v1alpha1.NewDateTime(b.clock.Now().Add(left)),
 		},
 	})
 	for range 4 { // until the standby has taken over

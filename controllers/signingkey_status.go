@@ -29,7 +29,7 @@ func signingKeyStatus(now metav1.Time, w *keyWork) v1alpha1.SigningKeyStatus {
 	}
 	active, _ := w.ring.Active()
 	next.ActiveKeyID = active.KeyID
-	next.NextRotationTime = dateTime(w.params.NextRotation(now.Time, w.ring))
+	next.NextRotationTime = v1alpha1.NewDateTime(w.params.NextRotation(now.Time, w.ring))
 	next.LastHandledRotate, next.LastHandledRotateCA = w.ring.LastHandledRotate, w.ring.LastHandledRotateCA
 	next.Keys = nil
 	for _, k := range w.ring.Keys {
@@ -41,20 +41,13 @@ func signingKeyStatus(now metav1.Time, w *keyWork) v1alpha1.SigningKeyStatus {
 func keyStatus(p keyring.Params, k keyring.Key) v1alpha1.KeyStatus {
 	status := v1alpha1.KeyStatus{
 		KeyID: k.KeyID, Thumbprint: k.Thumbprint, State: k.State,
-		CreatedTime: dateTime(k.Created), PublishedTime: dateTime(k.Published), ActivatedTime: dateTime(k.Activated),
-		SignUntil: dateTime(k.SignUntil), RetiredTime: dateTime(k.Retired), RemovalTime: dateTime(p.RemovalTime(k)),
+		CreatedTime: v1alpha1.NewDateTime(k.Created), PublishedTime: v1alpha1.NewDateTime(k.Published), ActivatedTime: v1alpha1.NewDateTime(k.Activated),
+		SignUntil: v1alpha1.NewDateTime(k.SignUntil), RetiredTime: v1alpha1.NewDateTime(k.Retired), RemovalTime: v1alpha1.NewDateTime(p.RemovalTime(k)),
 	}
 	if text, err := k.JWK().MarshalJSON(); err == nil {
 		status.JWK = string(text)
 	}
 	return status
-}
-
-func dateTime(t time.Time) v1alpha1.DateTime {
-	if t.IsZero() {
-		return ""
-	}
-	return v1alpha1.DateTime(t.UTC().Format(time.RFC3339))
 }
 
 // conditions are Ready, Published, and Stalled while a person has to help.

@@ -1,6 +1,7 @@
 package tokenserver
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -167,6 +168,26 @@ func TestTheAuditNamesTheTokenThatCame(t *testing.T) {
 	} {
 		if got := strings.Count(log, want); got != times {
 			t.Errorf("%s is there %d times, want %d: %s", want, got, times, log)
+		}
+	}
+}
+
+// TestALoginWithATokenIsNoExchange: a ServiceAccount's token is a proof like a password, where no policy has exchange for it. What it
+// gets lives as long as any token, and no longer.
+func TestALoginWithATokenIsNoExchange(t *testing.T) {
+	w := startOAuth(t, nil)
+	account := w.cluster.token(t, 2*time.Minute, nil)
+	w.form(t, "/token", "", "", exchanging(account, "audience", otherAPI)).
+		is(t, "no policy has exchange for it", 400, tokenProblem("INVALID_TARGET", "invalid_target", "no policy lets the caller exchange a token for one of this audience"))
+	for name, answer := range map[string]reply{
+		"client_credentials": w.form(t, "/token", "x", account, values("grant_type", "client_credentials", "audience", otherAPI)),
+		"password": w.form(t, "/token", "", "", values("grant_type", "password", "username", "x", "password", account, "audience", otherAPI,
+			"access_type", "offline")),
+		"Docker's GET": w.get(t, "x", account, values("service", service, "offline_token", "true")),
+	} {
+		body := fields(t, answer.body)
+		if lives := body["expires_in"]; answer.status != 200 || lives != json.Number("900") || body["refresh_token"] != nil {
+			t.Errorf("%s: %d, it lives for %v s, want tokenLifetime: %s", name, answer.status, lives, answer.body)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,14 @@ func (w *oauthWorld) validBy(t testing.TB, claims map[string]any) bool {
 		t.Fatalf("sub %v", list["sub"])
 	}
 	body, _ := list["status_list"].(map[string]any)
+	metadata, _ := w.document(t, "/.well-known/oauth-authorization-server")
+	if body["aggregation_uri"] != metadata["status_list_aggregation_endpoint"] {
+		t.Fatalf("aggregation_uri %v, and the metadata names %v", body["aggregation_uri"], metadata["status_list_aggregation_endpoint"])
+	}
+	all, _ := w.document(t, strings.TrimPrefix(field(t, body, "aggregation_uri"), issuerName))
+	if uris, _ := all["status_lists"].([]any); !slices.Contains(uris, any(where.List.URI)) {
+		t.Fatalf("%s is not among %v", where.List.URI, uris)
+	}
 	compressed, err := base64.RawURLEncoding.DecodeString(field(t, body, "lst"))
 	if err != nil {
 		t.Fatal(err)
@@ -204,7 +213,7 @@ func TestTokensWithoutAnExpiryAreBounded(t *testing.T) {
 		id := slot.ID{Index: n, Random: "abcdefghijklmnopqrstuvwxyz"}
 		err := w.objects.Create(t.Context(), &v1alpha1.IssuedToken{ObjectMeta: objectName(id.Name()), Spec: v1alpha1.IssuedTokenSpec{
 			Type: v1alpha1.AccessToken, ID: id.String(), Subject: v1alpha1.RecordedSubject{Username: "alice"}, Audience: provide,
-			Expires: v1alpha1.DateTime(time.Now().Add(time.Hour).UTC().Format(time.RFC3339)),
+			Expires: v1alpha1.NewDateTime(time.Now().Add(time.Hour)),
 		}})
 		if err != nil {
 			t.Fatal(err)

@@ -33,7 +33,10 @@ func TestIdentLogin(t *testing.T) {
 			}
 			header, claims := says(t, text)
 			want := map[string]any{
-				"user": map[string]any{"id": "alice", "name": "alice", "email": "alice", "permissions": json.Number("415")},
+				"user": map[string]any{
+					"id": "alice", "created_at": nil, "name": "alice", "first_name": "", "last_name": "", "email": "alice", "permissions": json.Number("415"),
+					"privacy_policy_agreed_at": nil, "terms_of_service_agreed_at": nil, "metadata": map[string]any{},
+				},
 				"token": map[string]any{
 					"id": claims["jti"], "access_token": text, "refresh_token": refresh, "expires_in": json.Number("900"),
 					"scope": "order:eu/1:read nats offline_access", "permissions": json.Number("415"),
@@ -133,6 +136,15 @@ func TestIdentBadInput(t *testing.T) {
 		"a page that is no number":    {"GET", tokens + "?page=x", alice, ``, 400, "page must be a whole number from 1 to 1000000"},
 		"a page beyond all":           {"GET", tokens + "?page=9223372036854775807", alice, ``, 400, "page must be a whole number from 1 to 1000000"},
 		"a page too long":             {"GET", tokens + "?rpp=1000000000", alice, ``, 400, "rpp must be a whole number from 1 to 100"},
+		"a page of 1e9":               {"GET", tokens + "?rpp=1e9", alice, ``, 400, "rpp must be a whole number from 1 to 100"},
+		"a page of one too many":      {"GET", tokens + "?rpp=101", alice, ``, 400, "rpp must be a whole number from 1 to 100"},
+		"a page of nothing":           {"GET", tokens + "?rpp=0", alice, ``, 400, "rpp must be a whole number from 1 to 100"},
+		"a page of less than nothing": {"GET", tokens + "?rpp=-1", alice, ``, 400, "rpp must be a whole number from 1 to 100"},
+		"a page before the first":     {"GET", tokens + "?page=-1", alice, ``, 400, "page must be a whole number from 1 to 1000000"},
+		"an empty page":               {"GET", tokens + "?page=", alice, ``, 400, "page must be a whole number from 1 to 1000000"},
+		"two sizes":                   {"GET", tokens + "?rpp=1&rpp=2", alice, ``, 400, "rpp must be a whole number from 1 to 100"},
+		"a refresh token as bearer":   {"POST", tokens, refresh, `{}`, 401, "the token was not accepted"},
+		"a list for a refresh token":  {"GET", tokens, refresh, ``, 401, "the token was not accepted"},
 		"two pages":                   {"GET", tokens + "?page=1&page=2", alice, ``, 400, "page must be a whole number from 1 to 1000000"},
 		"the tokens of another":       {"GET", tokens + "?user_id=alice", bob, ``, 403, "forbidden"},
 		"a list for nobody":           {"GET", tokens, "", ``, 401, "a bearer token is missing"},
@@ -267,6 +279,22 @@ func TestIdentDelete(t *testing.T) {
 	own, _ := claims["jti"].(string)
 	remove(w, alice, own).is(t, "a bearer may end itself", 204, "")
 	remove(other, alice, own).is(t, "and is no bearer any more", 401, refusedToken)
+}
+
+// TestIdentWhoDeletedWhatIsRecorded: as at the endpoint of OAuth, the audit record names the endpoint that was asked.
+func TestIdentWhoDeletedWhatIsRecorded(t *testing.T) {
+	w := startIdent(t, v1alpha1.EdDSA, nil)
+	bearer := w.bearer(t, "alice", "secret")
+	_, claims := says(t, bearer)
+	id, _ := claims["jti"].(string)
+	w.json(t, http.MethodDelete, "/api/v1/tokens/"+id, bearer, "").is(t, "a bearer may end itself", 204, "")
+	want := map[string]any{
+		"outcome": "revoked", "grant": "ident_token", "jti": id, "subject": "alice", "provider": "users", "method": "password",
+		"audience": provide, "requested": []any{}, "granted": []any{}, "sourceIP": "127.0.0.1",
+	}
+	if diff := cmp.Diff(want, w.revoked(t)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
 }
 
 func TestIdentAdministrators(t *testing.T) {

@@ -59,6 +59,7 @@ func TestTokensOfIssuersEndToEnd(t *testing.T) {
 	authenticator := identity.New(identity.Options{Log: logr.Discard()})
 	r := start(t, func(_ *Options, p *Parts) {
 		p.Authenticator = authenticator
+		p.Issuers = authenticator.Issuers
 		p.Background = func(ctx context.Context) error { return authenticator.KeepKeys(ctx, p.Snapshots) }
 	})
 	r.snapshots.Store(all)
@@ -109,6 +110,18 @@ func TestTokensOfIssuersEndToEnd(t *testing.T) {
 			}
 		})
 	}
+	t.Run("the metrics tell of the issuer that is down", func(t *testing.T) {
+		body := string(r.probe(t, "/metrics").body)
+		for _, want := range []string{`{identity_provider="github",result="failed"} 0`, `{identity_provider="down",result="ok"} 0`} {
+			if !strings.Contains(body, "tokenwright_server_issuer_key_fetches_total"+want+"\n") {
+				t.Errorf("there is no line with %s in\n%s", want, body)
+			}
+		}
+		if strings.Contains(body, `tokenwright_server_issuer_key_fetches_total{identity_provider="down",result="failed"} 0`) ||
+			strings.Contains(body, `tokenwright_server_issuer_keys_age_seconds{identity_provider="down"}`) {
+			t.Errorf("the issuer that is down looks well:\n%s", body)
+		}
+	})
 	t.Run("a provider that is deleted is not trusted any more", func(t *testing.T) {
 		r.snapshots.Store(trusting(t, gitlab))
 		if got := ask(job); got.status != http.StatusUnauthorized {

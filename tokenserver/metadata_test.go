@@ -42,6 +42,7 @@ func TestMetadata(t *testing.T) {
 		"token_endpoint":                                prefixedIssuer + "/token",
 		"introspection_endpoint":                        prefixedIssuer + "/introspect",
 		"revocation_endpoint":                           prefixedIssuer + "/revoke",
+		"status_list_aggregation_endpoint":              prefixedIssuer + "/statuslists",
 		"grant_types_supported":                         []any{"password", "refresh_token", "client_credentials", exchangeGrant},
 		"response_types_supported":                      []any{},
 		"subject_types_supported":                       []any{"public"},
@@ -80,9 +81,9 @@ func TestWhatMetadataNamesIsServed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if name == "jwks_uri" {
-			if keys, _ := w.document(t, u.Path); keys["keys"] == nil {
-				t.Errorf("%s: %v", name, keys)
+		if member, ok := map[string]string{"jwks_uri": "keys", "status_list_aggregation_endpoint": "status_lists"}[name]; ok {
+			if got, _ := w.document(t, u.Path); got[member] == nil {
+				t.Errorf("%s: %v", name, got)
 			}
 			continue
 		}
@@ -90,7 +91,7 @@ func TestWhatMetadataNamesIsServed(t *testing.T) {
 			t.Errorf("%s: %d %s", name, answer.status, answer.body)
 		}
 	}
-	if endpoints != 4 {
+	if endpoints != 5 {
 		t.Errorf("%d endpoints", endpoints)
 	}
 	for _, grant := range document["grant_types_supported"].([]any) {
@@ -128,9 +129,12 @@ func TestMetadataNamesNoRevocationWithoutACluster(t *testing.T) {
 	if slices.Contains(document["grant_types_supported"].([]any), any("refresh_token")) {
 		t.Errorf("grants = %v", document["grant_types_supported"])
 	}
-	if document["revocation_endpoint"] != nil || document["revocation_endpoint_auth_methods_supported"] != nil {
-		t.Errorf("document = %v", document)
+	for _, name := range []string{"revocation_endpoint", "revocation_endpoint_auth_methods_supported", "status_list_aggregation_endpoint"} {
+		if document[name] != nil {
+			t.Errorf("%s = %v", name, document[name])
+		}
 	}
+	ask{path: "/statuslists"}.send(t, w.running).is(t, "there are none", 404, problemOf("not_found", "there is nothing here"))
 }
 
 // An issuer that is a name, as registries allow, cannot be looked for, and a document that said another one would be a lie.

@@ -254,7 +254,7 @@ func (w *oauthWorld) revokeSubject(t testing.TB, username string, before time.Ti
 	err := w.objects.Create(context.Background(), &v1alpha1.TokenRevocation{
 		ObjectMeta: objectName("subject-test"),
 		Spec: v1alpha1.TokenRevocationSpec{Subject: &v1alpha1.RevokedSubject{
-			Username: username, IssuedBefore: v1alpha1.DateTime(before.UTC().Format(time.RFC3339)),
+			Username: username, IssuedBefore: v1alpha1.NewDateTime(before),
 		}},
 	})
 	if err != nil {

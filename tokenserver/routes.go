@@ -13,6 +13,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/oauth"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
+	"github.com/tokenwright/tokenwright/tokenserver/statuslist"
 	"github.com/tokenwright/tokenwright/tokenserver/uma"
 )
 
@@ -32,6 +33,7 @@ func (s *server) routes() http.Handler {
 		endpoints[oauth.PathRevoke] = s.endpoint(oauth.NameRevoke, oauth.Methods(), s.whenSynced(others.Revoke), oauth.WriteError)
 		lists := &discovery.StatusLists{Snapshots: s.parts.Snapshots, Records: s.parts.Records.Index(), Issuer: granter.Issuer, Current: s.current}
 		endpoints[discovery.PathStatusLists] = s.endpoint(discovery.NameStatusLists, discovery.Methods(), s.whenSynced(lists.Handle), httpx.WritePlainError)
+		endpoints[discovery.PathAggregation] = s.endpoint(discovery.NameStatusLists, discovery.Methods(), s.whenSynced(lists.Aggregate), httpx.WritePlainError)
 	}
 	if s.options.IdentAudience != "" {
 		s.identRoutes(endpoints, &ident.Server{
@@ -106,6 +108,7 @@ func (s *server) metadata() *discovery.Metadata {
 		known.GrantTypes = slices.DeleteFunc(known.GrantTypes, func(name string) bool { return name == docker.GrantRefresh })
 	} else {
 		known.RevocationEndpoint, known.RevocationAuthMethods = base+oauth.PathRevoke, callers
+		known.StatusLists = statuslist.AggregationURI(base)
 	}
 	return &discovery.Metadata{Snapshots: s.parts.Snapshots, Known: known, MaxAge: s.options.JWKSMaxAge, Fence: s.parts.Fence}
 }

@@ -60,7 +60,7 @@ func Run(ctx context.Context, options Options) error {
 	authenticator := identity.New(identity.Options{Cluster: cluster, Log: options.Log.WithName("identity")})
 	return Serve(ctx, options, Parts{
 		Snapshots: holder, Authenticator: authenticator, Observer: observer, Fence: fence, Lease: keeper,
-		Records: records,
+		Records: records, Issuers: authenticator.Issuers,
 		Background: func(ctx context.Context) error {
 			both, ctx := errgroup.WithContext(ctx)
 			both.Go(func() error { return authenticator.KeepKeys(ctx, holder) })
@@ -90,7 +90,7 @@ func runOffline(ctx context.Context, options Options) (err error) {
 	}
 	authenticator := identity.New(identity.Options{Log: options.Log.WithName("identity")})
 	return Serve(ctx, options, Parts{
-		Snapshots: holder, Observer: observer, Authenticator: authenticator,
+		Snapshots: holder, Observer: observer, Authenticator: authenticator, Issuers: authenticator.Issuers,
 		Records: record.New(record.Options{
 			Namespace: options.Namespace, Index: index, Random: rand.Reader, Now: time.Now, Log: options.Log.WithName("record"),
 		}),

@@ -52,6 +52,8 @@ type Parts struct {
 	// Fence keeps a server that is cut off from signing, and Lease opens it; both may be nil: it is never cut off then.
 	Fence *snapshot.Fence
 	Lease Lease
+	// Issuers are the external issuers that callers' tokens come from, for metrics; may be nil.
+	Issuers func() []metrics.Issuer
 	// Background is work beside the requests, until the context ends; may be nil.
 	Background func(ctx context.Context) error
 	// Condition is what is wrong though the server works, for /healthz; Collector adds metrics. Both may be nil.

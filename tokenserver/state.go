@@ -24,6 +24,9 @@ func (s *server) state() metrics.State {
 	if s.parts.Lease != nil {
 		state.LeaseFailures = s.parts.Lease.Failures()
 	}
+	if s.parts.Issuers != nil {
+		state.Issuers = s.parts.Issuers()
+	}
 	return state
 }
 

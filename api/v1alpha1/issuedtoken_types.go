@@ -159,7 +159,7 @@ type IssuedTokenStatus struct {
 // +kubebuilder:selectablefield:JSONPath=`.spec.keyThumbprint`
 // +kubebuilder:printcolumn:name="Subject",type=string,JSONPath=`.spec.subject.username`
 // +kubebuilder:printcolumn:name="Type",type=string,JSONPath=`.spec.type`
-// +kubebuilder:printcolumn:name="Expires",type=date,JSONPath=`.spec.expires`
+// +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.spec.expires`
 // +kubebuilder:printcolumn:name="Last used",type=date,JSONPath=`.status.lastUsed`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="ID",type=string,JSONPath=`.spec.id`,priority=1

@@ -29,6 +29,15 @@ func (d Duration) Parse() (time.Duration, error) {
 // +kubebuilder:validation:MaxLength=25
 type DateTime string
 
+// NewDateTime writes a time down: in UTC, and in whole seconds, of which what is left over is dropped. The zero time is no
+// time, and makes the empty DateTime, which leaves its field out.
+func NewDateTime(t time.Time) DateTime {
+	if t.IsZero() {
+		return ""
+	}
+	return DateTime(t.UTC().Format(time.RFC3339))
+}
+
 // Parse returns the time, or an error that says what was expected.
 func (t DateTime) Parse() (time.Time, error) {
 	v, err := time.Parse(time.RFC3339, string(t))

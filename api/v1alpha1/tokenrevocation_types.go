@@ -61,7 +61,7 @@ type TokenRevocationSpec struct {
 // +kubebuilder:printcolumn:name="Token",type=string,JSONPath=`.spec.token.id`
 // +kubebuilder:printcolumn:name="Subject",type=string,JSONPath=`.spec.subject.username`
 // +kubebuilder:printcolumn:name="Issued before",type=string,JSONPath=`.spec.subject.issuedBefore`
-// +kubebuilder:printcolumn:name="Expires",type=date,JSONPath=`.spec.expires`
+// +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.spec.expires`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.spec.reason`,priority=1
 type TokenRevocation struct {

@@ -32,7 +32,12 @@ type onCluster struct {
 }
 
 // run measures all cases, first without the manager's writes and then among them.
-func (o *onCluster) run(ctx context.Context, report func(Case)) (err error) {
+func (o *onCluster) run(ctx context.Context, report func(Case)) error {
+	return o.started(func() error { return o.cases(ctx, report) })
+}
+
+// started starts a cluster, does something with it, and stops all that runs then.
+func (o *onCluster) started(do func() error) (err error) {
 	o.cluster, err = stage.StartCluster(o.dir)
 	if o.cluster != nil {
 		defer func() { err = errors.Join(err, o.cluster.Stop()) }()
@@ -41,6 +46,10 @@ func (o *onCluster) run(ctx context.Context, report func(Case)) (err error) {
 		return err
 	}
 	defer o.stop()
+	return do()
+}
+
+func (o *onCluster) cases(ctx context.Context, report func(Case)) error {
 	if err := o.fill(ctx); err != nil {
 		return err
 	}
@@ -122,11 +131,16 @@ func (o *onCluster) startManager(ctx context.Context) error {
 	return err
 }
 
-// createPolicies creates the namespaces and policies with many writers, as fast as the API server takes them.
-func (o *onCluster) createPolicies(ctx context.Context) error {
+// client is an administrator's, and as fast as the API server.
+func (o *onCluster) client() (client.Client, error) {
 	config := rest.CopyConfig(o.cluster.Plane.Config)
 	config.QPS = -1
-	c, err := client.New(config, client.Options{Scheme: controlplane.Scheme()})
+	return client.New(config, client.Options{Scheme: controlplane.Scheme()})
+}
+
+// createPolicies creates the namespaces and policies with many writers, as fast as the API server takes them.
+func (o *onCluster) createPolicies(ctx context.Context) error {
+	c, err := o.client()
 	if err != nil {
 		return err
 	}

@@ -2,17 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
-	"github.com/tokenwright/tokenwright/test/controlplane"
 	"github.com/tokenwright/tokenwright/test/stage"
 	"github.com/tokenwright/tokenwright/tokenserver/slot"
 )
@@ -26,29 +23,21 @@ type onRecords struct {
 	records int
 }
 
-func (o *onRecords) run(ctx context.Context, report func(Case)) (err error) {
-	o.cluster, err = stage.StartCluster(o.dir)
-	if o.cluster != nil {
-		defer func() { err = errors.Join(err, o.cluster.Stop()) }()
-	}
-	if err != nil {
-		return err
-	}
-	defer o.stop()
-	if err := o.install(ctx); err != nil {
-		return err
-	}
-	if err := o.createRecords(ctx); err != nil {
-		return err
-	}
-	return o.ready(ctx, report, fmt.Sprintf("%d records", o.records))
+func (o *onRecords) run(ctx context.Context, report func(Case)) error {
+	return o.started(func() error {
+		if err := o.install(ctx); err != nil {
+			return err
+		}
+		if err := o.createRecords(ctx); err != nil {
+			return err
+		}
+		return o.ready(ctx, report, fmt.Sprintf("%d records", o.records))
+	})
 }
 
 // createRecords creates records as servers do, as fast as the API server takes them.
 func (o *onRecords) createRecords(ctx context.Context) error {
-	config := rest.CopyConfig(o.cluster.Plane.Config)
-	config.QPS = -1
-	c, err := client.New(config, client.Options{Scheme: controlplane.Scheme()})
+	c, err := o.client()
 	if err != nil {
 		return err
 	}
@@ -60,7 +49,6 @@ func (o *onRecords) createRecords(ctx context.Context) error {
 
 func recordNumber(i int, now time.Time) *v1alpha1.IssuedToken {
 	id := slot.ID{List: i / slot.Size, Index: i % slot.Size, Random: strings.Repeat("a", 26)}
-	at := func(t time.Time) v1alpha1.DateTime { return v1alpha1.DateTime(t.UTC().Format(time.RFC3339)) }
 	return &v1alpha1.IssuedToken{
 		ObjectMeta: metav1.ObjectMeta{Namespace: stage.SystemNamespace, Name: id.Name()},
 		Spec: v1alpha1.IssuedTokenSpec{
@@ -69,8 +57,8 @@ func recordNumber(i int, now time.Time) *v1alpha1.IssuedToken {
 				Username: fmt.Sprintf("user-%d", i/recordsOf), Groups: []string{"developers", fmt.Sprintf("team-%d", i%500), "system:authenticated"},
 			},
 			Provider:   v1alpha1.RecordedProvider{Name: "users", UID: "8e1f0a4c-3a0e-4a52-9d4b-0c1f6a3e7d11"},
-			Credential: strings.Repeat("c", 43), AuthTime: at(now), Audience: keyIDService, ClientID: "docker",
-			SecretHash: strings.Repeat("h", 43), Expires: at(now.Add(720 * time.Hour)),
+			Credential: strings.Repeat("c", 43), AuthTime: v1alpha1.NewDateTime(now), Audience: keyIDService, ClientID: "docker",
+			SecretHash: strings.Repeat("h", 43), Expires: v1alpha1.NewDateTime(now.Add(720 * time.Hour)),
 		},
 	}
 }

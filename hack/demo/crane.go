@@ -22,7 +22,7 @@ type crane struct {
 
 // client is crane, logged in; anonymous if the user is empty.
 func (d *demo) client(name, user, password string) (*crane, error) {
-	c := &crane{demo: d, config: filepath.Join(d.dir, "docker-"+name), layer: filepath.Join(d.dir, "layer.tar")}
+	c := &crane{demo: d, config: filepath.Join(d.Dir, "docker-"+name), layer: filepath.Join(d.Dir, "layer.tar")}
 	if err := os.MkdirAll(c.config, 0o700); err != nil {
 		return nil, fmt.Errorf("make a folder for crane: %w", err)
 	}

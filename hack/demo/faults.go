@@ -60,7 +60,7 @@ func (d *demo) rotateTwice(ctx context.Context, p people) (err error) {
 	seen := map[string]bool{}
 	for _, request := range []string{"", "demo-1", "demo-2"} {
 		if request != "" {
-			if _, err := d.cluster.Kubectl(ctx, "annotate", "signingkey/registry", "--namespace="+stage.SystemNamespace,
+			if _, err := d.Cluster.Kubectl(ctx, "annotate", "signingkey/registry", "--namespace="+stage.SystemNamespace,
 				"--overwrite", "tokenwright.dev/rotate="+request); err != nil {
 				return err
 			}
@@ -80,7 +80,7 @@ func (d *demo) rotateTwice(ctx context.Context, p people) (err error) {
 // signsAnew succeeds when both servers sign with one key that was not seen before.
 func (d *demo) signsAnew(ctx context.Context, seen map[string]bool) error {
 	var ids [2]string
-	for i, server := range d.urls {
+	for i, server := range d.URLs() {
 		a, err := d.ask(ctx, server, "", "", "public/hello", "pull")
 		if err != nil {
 			return err
@@ -98,7 +98,7 @@ func (d *demo) signsAnew(ctx context.Context, seen map[string]bool) error {
 }
 
 func (d *demo) killOne(ctx context.Context, p people) error {
-	for i, victim := range d.servers {
+	for i, victim := range d.Servers {
 		victim.Kill()
 		err := errors.Join(
 			p.alice.pull(ctx, "team-a/app:v1"), p.anonymous.pull(ctx, "public/hello:v1"), p.alice.push(ctx, "team-a/app:v3"))
@@ -107,7 +107,7 @@ func (d *demo) killOne(ctx context.Context, p people) error {
 			return fmt.Errorf("without server %d: %w", i+1, err)
 		}
 		if err := stage.Eventually(ctx, time.Minute, func() error {
-			a, err := d.ask(ctx, d.urls[i], "alice", d.passwords["alice"], "team-a/app", "pull")
+			a, err := d.ask(ctx, d.Servers[i].URL, "alice", d.passwords["alice"], "team-a/app", "pull")
 			if err == nil && !a.may("team-a/app", "pull") {
 				err = fmt.Errorf("server %d is back but answers with status %d", i+1, a.Status)
 			}
@@ -121,15 +121,15 @@ func (d *demo) killOne(ctx context.Context, p people) error {
 
 func (d *demo) survivesOutage(ctx context.Context, p people) error {
 	// What a server has never decided it need not decide during an outage.
-	for _, server := range d.urls {
+	for _, server := range d.URLs() {
 		if err := d.tokensCome(ctx, server, p); err != nil {
 			return fmt.Errorf("before the outage: %w", err)
 		}
 	}
 	asked := 0
-	err := d.cluster.Outage(ctx, 30*time.Second, func() error {
+	err := d.Cluster.Outage(ctx, 30*time.Second, func() error {
 		for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(500 * time.Millisecond) {
-			for _, server := range d.urls {
+			for _, server := range d.URLs() {
 				if err := d.tokensCome(ctx, server, p); err != nil {
 					return fmt.Errorf("%s, %.0f s before the end of the outage: %w", server, time.Until(end).Seconds(), err)
 				}

@@ -6,10 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/tokenwright/tokenwright/test/controlplane"
-	"github.com/tokenwright/tokenwright/test/stage"
 )
 
 // keepRunning says how to reach what runs, writes bin/demo.env for scripts, and waits for Ctrl-C.
@@ -31,24 +29,8 @@ Three commands to try:
   . bin/demo.env; %s get tokenwright --all-namespaces
   . bin/demo.env; curl -su "alice:$ALICE_PASSWORD" "$SERVER_URL/token?service=%s&scope=repository:team-a/app:pull"
   . bin/demo.env; bin/registry/crane manifest --insecure "$REGISTRY/public/hello:v1"
-`, d.cluster.Kubeconfig, d.urls[0], d.urls[1], d.issuer, d.registry, d.cluster.KubectlPath(), audience)
+`, d.Cluster.Kubeconfig, d.Servers[0].URL, d.Servers[1].URL, d.Issuer, d.registry, d.Cluster.KubectlPath(), audience)
 	<-ctx.Done()
 	fmt.Fprintln(d.out, "\nStopping.")
 	return nil
-}
-
-// environment is bin/demo.env: assignments that a POSIX shell can source.
-func (d *demo) environment() string {
-	var b strings.Builder
-	for _, v := range [][2]string{
-		{"KUBECONFIG", d.cluster.Kubeconfig},
-		{"SERVER_URL", d.urls[0]},
-		{"SERVER_URL_2", d.urls[1]},
-		{"REGISTRY", d.registry},
-		{"NAMESPACE", stage.SystemNamespace},
-		{"ALICE_PASSWORD", d.passwords["alice"]},
-	} {
-		fmt.Fprintf(&b, "export %s='%s'\n", v[0], v[1])
-	}
-	return b.String()
 }

@@ -34,16 +34,16 @@ func main() {
 func run(keep bool) (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	dir, err := os.MkdirTemp("", "tokenwright-demo-")
+	all, err := stage.NewTokenwright("demo")
 	if err != nil {
-		return fmt.Errorf("make a folder: %w", err)
+		return err
 	}
-	d := &demo{dir: dir, out: os.Stdout, processes: stage.Processes{Dir: dir}}
+	d := &demo{Tokenwright: all, out: os.Stdout}
 	defer func() {
 		if err != nil {
-			d.processes.PrintLogs(os.Stderr)
+			d.Processes.PrintLogs(os.Stderr)
 		}
-		err = errors.Join(err, d.close())
+		err = errors.Join(err, d.Close())
 	}()
 	if err := d.setUp(ctx); err != nil {
 		return err
@@ -57,34 +57,12 @@ func run(keep bool) (err error) {
 
 // demo is all that runs.
 type demo struct {
-	dir string
+	*stage.Tokenwright
 	out io.Writer
 
-	cluster  *stage.Cluster
-	front    *stage.Balancer
-	health   [2]string // host:port of each server
-	servers  [2]*stage.Process
-	urls     [2]string // of the servers
-	registry string    // host:port
-	issuer   string
-
+	registry        string // host:port
 	registryProcess *stage.Process
-	processes       stage.Processes
 	passwords       map[string]string
 	checks          int
 	failed          int
-}
-
-// close stops what runs and leaves nothing behind.
-func (d *demo) close() error {
-	var errs []error
-	d.processes.Stop()
-	if d.front != nil {
-		d.front.Close()
-	}
-	if d.cluster != nil {
-		errs = append(errs, d.cluster.Stop())
-	}
-	errs = append(errs, os.RemoveAll(d.dir))
-	return errors.Join(errs...)
 }

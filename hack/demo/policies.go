@@ -52,7 +52,7 @@ spec:
 const effectLimit = time.Second
 
 func (d *demo) wrongPassword(ctx context.Context) error {
-	for _, server := range d.urls {
+	for _, server := range d.URLs() {
 		get, err := d.ask(ctx, server, "alice", "not-her-password", "team-a/app", "pull")
 		if err != nil {
 			return err
@@ -72,7 +72,7 @@ func (d *demo) wrongPassword(ctx context.Context) error {
 func (d *demo) bobMayPush(ctx context.Context, repository string, want bool, limit time.Duration) error {
 	const action = "push"
 	return stage.Eventually(ctx, limit, func() error {
-		for _, server := range d.urls {
+		for _, server := range d.URLs() {
 			a, err := d.ask(ctx, server, "bob", d.passwords["bob"], repository, action)
 			if err != nil {
 				return err
@@ -93,7 +93,7 @@ func (d *demo) policyTakesEffect(ctx context.Context) error {
 	if err := d.bobMayPush(ctx, "team-b/app", false, effectLimit); err != nil {
 		return err
 	}
-	if err := d.cluster.Apply(ctx, bobPolicy); err != nil {
+	if err := d.Cluster.Apply(ctx, bobPolicy); err != nil {
 		return err
 	}
 	if err := d.bobMayPush(ctx, "team-b/app", true, effectLimit); err != nil {
@@ -102,7 +102,7 @@ func (d *demo) policyTakesEffect(ctx context.Context) error {
 	if err := bob.push(ctx, "team-b/app:v1"); err != nil {
 		return err
 	}
-	if _, err := d.cluster.Kubectl(ctx, "delete", "accesspolicy", "bob-pushes", "--namespace=team-b"); err != nil {
+	if _, err := d.Cluster.Kubectl(ctx, "delete", "accesspolicy", "bob-pushes", "--namespace=team-b"); err != nil {
 		return err
 	}
 	if err := d.bobMayPush(ctx, "team-b/app", false, effectLimit); err != nil {
@@ -113,13 +113,13 @@ func (d *demo) policyTakesEffect(ctx context.Context) error {
 
 func (d *demo) policyTakesEffectAfterOutage(ctx context.Context) error {
 	// Informers back off while the API server is away: the first policy after an outage may wait for that.
-	if err := stage.Eventually(ctx, time.Minute, func() error { return d.cluster.Apply(ctx, bobPolicy) }); err != nil {
+	if err := stage.Eventually(ctx, time.Minute, func() error { return d.Cluster.Apply(ctx, bobPolicy) }); err != nil {
 		return err
 	}
 	if err := d.bobMayPush(ctx, "team-b/app", true, time.Minute); err != nil {
 		return err
 	}
-	_, err := d.cluster.Kubectl(ctx, "delete", "accesspolicy", "bob-pushes", "--namespace=team-b")
+	_, err := d.Cluster.Kubectl(ctx, "delete", "accesspolicy", "bob-pushes", "--namespace=team-b")
 	return err
 }
 
@@ -129,7 +129,7 @@ func (d *demo) refusedAtApply(ctx context.Context) error { return d.greedyIsRefu
 // admission just the same and leaves nothing behind.
 func (d *demo) greedyIsRefused(ctx context.Context, flags ...string) error {
 	args := append([]string{"apply", "--server-side", "-f", "-"}, flags...)
-	_, err := d.cluster.KubectlWith(ctx, greedyPolicy, args...)
+	_, err := d.Cluster.KubectlWith(ctx, greedyPolicy, args...)
 	if err == nil {
 		return errors.New("it was admitted")
 	}
@@ -141,20 +141,20 @@ func (d *demo) greedyIsRefused(ctx context.Context, flags ...string) error {
 
 func (d *demo) grantsNothing(ctx context.Context) (err error) {
 	binding := "validatingadmissionpolicybinding/tokenwright-accesspolicies"
-	saved, err := d.cluster.Kubectl(ctx, "get", binding, "-o", "json", "--show-managed-fields=false")
+	saved, err := d.Cluster.Kubectl(ctx, "get", binding, "-o", "json", "--show-managed-fields=false")
 	if err != nil {
 		return err
 	}
-	if _, err := d.cluster.Kubectl(ctx, "delete", binding); err != nil {
+	if _, err := d.Cluster.Kubectl(ctx, "delete", binding); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.restoreBinding(ctx, saved)) }()
 	// The API server's own view of its admission policies lags a little.
-	if err := stage.Eventually(ctx, 30*time.Second, func() error { return d.cluster.Apply(ctx, greedyPolicy) }); err != nil {
+	if err := stage.Eventually(ctx, 30*time.Second, func() error { return d.Cluster.Apply(ctx, greedyPolicy) }); err != nil {
 		return err
 	}
 	if err := stage.Eventually(ctx, 10*time.Second, func() error {
-		reason, err := d.cluster.Get(ctx, "team-b", "accesspolicy/greedy", `{.status.conditions[?(@.type=="Accepted")].status}/{.status.conditions[?(@.type=="Accepted")].reason}`)
+		reason, err := d.Cluster.Get(ctx, "team-b", "accesspolicy/greedy", `{.status.conditions[?(@.type=="Accepted")].status}/{.status.conditions[?(@.type=="Accepted")].reason}`)
 		if err == nil && reason != "False/OutsideNamespace" {
 			err = fmt.Errorf("its condition Accepted is %q", reason)
 		}
@@ -166,21 +166,21 @@ func (d *demo) grantsNothing(ctx context.Context) (err error) {
 }
 
 func (d *demo) restoreBinding(ctx context.Context, saved string) error {
-	if _, err := d.cluster.Kubectl(ctx, "delete", "accesspolicy", "greedy", "--namespace=team-b", "--ignore-not-found"); err != nil {
+	if _, err := d.Cluster.Kubectl(ctx, "delete", "accesspolicy", "greedy", "--namespace=team-b", "--ignore-not-found"); err != nil {
 		return err
 	}
-	if _, err := d.cluster.KubectlWith(ctx, saved, "create", "-f", "-"); err != nil {
+	if _, err := d.Cluster.KubectlWith(ctx, saved, "create", "-f", "-"); err != nil {
 		return err
 	}
 	return stage.Eventually(ctx, 30*time.Second, func() error { return d.greedyIsRefused(ctx, "--dry-run=server") })
 }
 
 func (d *demo) tenantDeny(ctx context.Context, p people) (err error) {
-	if err := d.cluster.Apply(ctx, denyPolicy); err != nil {
+	if err := d.Cluster.Apply(ctx, denyPolicy); err != nil {
 		return err
 	}
 	defer func() {
-		_, deleteErr := d.cluster.Kubectl(ctx, "delete", "accesspolicy", "lock-alice-out", "--namespace=team-a")
+		_, deleteErr := d.Cluster.Kubectl(ctx, "delete", "accesspolicy", "lock-alice-out", "--namespace=team-a")
 		err = errors.Join(err, deleteErr)
 	}()
 	// The Deny is in force once it has taken away what the tenant itself gave to its ServiceAccount.
@@ -191,7 +191,7 @@ func (d *demo) tenantDeny(ctx context.Context, p people) (err error) {
 }
 
 func (d *demo) impostorStaysOut(ctx context.Context) error {
-	for _, server := range d.urls {
+	for _, server := range d.URLs() {
 		a, err := d.askByForm(ctx, server, impostor, d.passwords[impostor], "team-a/app", "push")
 		if err != nil {
 			return err

@@ -32,7 +32,7 @@ func (d *demo) refreshTokens(ctx context.Context) error {
 	if err := d.mayRefresh(ctx, token, true); err != nil {
 		return err
 	}
-	if err := d.revoke(ctx, d.urls[0], token); err != nil {
+	if err := d.revoke(ctx, d.Servers[0].URL, token); err != nil {
 		return err
 	}
 	if err := d.mayRefresh(ctx, token, false); err != nil {
@@ -44,7 +44,7 @@ func (d *demo) refreshTokens(ctx context.Context) error {
 // refreshToken logs alice in as docker does.
 func (d *demo) refreshToken(ctx context.Context) (string, error) {
 	q := url.Values{"service": {audience}, "account": {"alice"}, "client_id": {"docker"}, "offline_token": {"true"}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.urls[0]+"/token?"+q.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.Servers[0].URL+"/token?"+q.Encode(), nil)
 	if err != nil {
 		return "", err
 	}
@@ -79,7 +79,7 @@ func (d *demo) mayRefresh(ctx context.Context, token string, want bool) error {
 		"scope": {"repository:team-a/app:pull"},
 	}
 	return stage.Eventually(ctx, effectLimit, func() error {
-		for _, server := range d.urls {
+		for _, server := range d.URLs() {
 			a, err := d.form(ctx, server+"/token", form, "")
 			if err != nil {
 				return err

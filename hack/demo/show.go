@@ -53,7 +53,7 @@ type people struct {
 }
 
 func (d *demo) logIn(ctx context.Context) (p people, err error) {
-	p.robotToken, err = d.cluster.Plane.ServiceAccountToken(ctx, "team-a", "ci", time.Hour, "tokenwright")
+	p.robotToken, err = d.Cluster.Plane.ServiceAccountToken(ctx, "team-a", "ci", time.Hour, "tokenwright")
 	if err != nil {
 		return p, err
 	}
@@ -90,6 +90,7 @@ func (d *demo) scenario(p people) []check {
 			return errors.Join(p.robot.push(ctx, "team-a/ci:v1"), refused(p.robot.push(ctx, "team-b/ci:v1")))
 		}},
 		{"alice's refresh token works without her password, and revoked at one server is refused by both", d.refreshTokens},
+		{"scripts reach all of it by bin/demo.env", d.scripts},
 		{"an AccessPolicy takes effect in under a second, on both servers, and deleted takes it away", d.policyTakesEffect},
 		{"a policy that reaches outside its namespace is refused at apply", d.refusedAtApply},
 		{"without the admission policy it is Accepted=False/OutsideNamespace and grants nothing", d.grantsNothing},

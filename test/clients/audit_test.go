@@ -23,12 +23,12 @@ type grant struct {
 func (s *scene) grantsDuring(t *testing.T, do func()) []grant {
 	t.Helper()
 	var before [2]int
-	for i := range s.audits {
+	for i := range s.Servers {
 		before[i] = len(s.records(t, i))
 	}
 	do()
 	var seen []grant
-	for i := range s.audits {
+	for i := range s.Servers {
 		seen = append(seen, s.records(t, i)[before[i]:]...)
 	}
 	slices.SortFunc(seen, func(a, b grant) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ClientID, b.ClientID)) })
@@ -38,7 +38,7 @@ func (s *scene) grantsDuring(t *testing.T, do func()) []grant {
 // records are the grants of the tokens that a server has issued. A record is written before its token is sent.
 func (s *scene) records(t *testing.T, server int) (issued []grant) {
 	t.Helper()
-	data, err := os.ReadFile(s.audits[server])
+	data, err := os.ReadFile(s.Servers[server].Audit)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,7 +77,7 @@ func (s *scene) story(ctx context.Context, t *testing.T, c tool) {
 	for _, how := range slices.Sorted(maps.Keys(c.tokens)) {
 		way := c.tokens[how]
 		t.Run("it pushes and pulls with a refresh token "+how+", until that is revoked", func(t *testing.T) {
-			a, err := s.login(ctx, s.issuer)
+			a, err := s.login(ctx, s.Issuer)
 			if err != nil || a.RefreshToken == "" {
 				t.Fatalf("Log alice in: %d: %v", a.status, err)
 			}

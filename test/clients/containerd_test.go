@@ -19,7 +19,7 @@ func (s *scene) startContainerd(ctx context.Context) (*containerd, error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("containerd runs as root only: run this test as root")
 	}
-	dir := filepath.Join(s.dir, "containerd")
+	dir := filepath.Join(s.Dir, "containerd")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make a folder for containerd: %w", err)
 	}
@@ -28,7 +28,7 @@ func (s *scene) startContainerd(ctx context.Context) (*containerd, error) {
 	if err := os.WriteFile(config, fmt.Appendf(nil, containerdConfig, dir, dir, c.address), 0o600); err != nil {
 		return nil, fmt.Errorf("write containerd's configuration: %w", err)
 	}
-	if _, err := s.processes.Start("containerd", nil, binary("clients", "containerd"), "--config", config); err != nil {
+	if _, err := s.Processes.Start("containerd", nil, binary("clients", "containerd"), "--config", config); err != nil {
 		return nil, err
 	}
 	return c, stage.Eventually(ctx, time.Minute, func() error { return c.ctr(ctx, "version") })

@@ -71,7 +71,7 @@ func do(req *http.Request) (answer, error) {
 
 // revokeAtAServer takes a refresh token back as its owner may (RFC 7009).
 func (s *scene) revokeAtAServer(ctx context.Context, token string) error {
-	a, err := post(ctx, s.servers[0]+"/revoke", url.Values{"token": {token}}, s.password)
+	a, err := post(ctx, s.Servers[0].URL+"/revoke", url.Values{"token": {token}}, s.password)
 	if err == nil && a.status != http.StatusOK {
 		err = fmt.Errorf("the revocation was answered with %d", a.status)
 	}
@@ -81,7 +81,7 @@ func (s *scene) revokeAtAServer(ctx context.Context, token string) error {
 // revokeByObject takes a refresh token back as an administrator does.
 func (s *scene) revokeByObject(ctx context.Context, token string) error {
 	id, _, _ := strings.Cut(strings.TrimPrefix(token, "twr_"), ".")
-	return s.cluster.Apply(ctx, fmt.Sprintf(`
+	return s.Cluster.Apply(ctx, fmt.Sprintf(`
 apiVersion: tokenwright.dev/v1alpha1
 kind: TokenRevocation
 metadata: {name: token-%s, namespace: %s}
@@ -93,7 +93,7 @@ spec: {token: {id: %s}}
 func (s *scene) isRefused(ctx context.Context, token string) error {
 	form := url.Values{"grant_type": {"refresh_token"}, "service": {audience}, "client_id": {"docker"}, "refresh_token": {token}}
 	return stage.Eventually(ctx, effectLimit, func() error {
-		for _, server := range s.servers {
+		for _, server := range s.URLs() {
 			if a, err := post(ctx, server+"/token", form, ""); err != nil || a.status != http.StatusUnauthorized {
 				return fmt.Errorf("%s answers the revoked refresh token with %d: %w", server, a.status, err)
 			}

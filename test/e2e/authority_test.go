@@ -25,7 +25,7 @@ import (
 func testChain(ctx context.Context, t *testing.T, s *scene) {
 	dead := s.signed(ctx, t, chain)
 	must(t, s.revokeAll(ctx, chain), "revoke")
-	for _, server := range s.servers {
+	for _, server := range s.URLs() {
 		fresh, err := ask(ctx, server, chain)
 		must(t, err, "a new token of %s", server)
 		for _, r := range s.trusting() {
@@ -43,18 +43,18 @@ func testChain(ctx context.Context, t *testing.T, s *scene) {
 // testAuthority is what an emergency needs where registries verify by x5c: another certificate authority. No token is
 // refused until the registries are told to forget the old one, and then the dead key's are.
 func testAuthority(ctx context.Context, t *testing.T, s *scene) {
-	bundle := filepath.Join(s.dir, "ca.crt")
+	bundle := filepath.Join(s.Dir, "ca.crt")
 	old := certificates(t, bundle)
 	l := &load{scene: s, ledger: newLedger()}
 	loading, stop := context.WithCancel(ctx)
 	defer stop()
-	l.run(loading, s.issuer, chain, s.modern, s.debian)
+	l.run(loading, s.Issuer, chain, s.modern, s.debian)
 
 	dead := s.signed(ctx, t, chain)
 	must(t, s.revokeAll(ctx, chain), "revoke")
 	must(t, s.keys(ctx, "rotate", chain.name, "--certificate-authority", "--wait"), "ask for another authority")
 	must(t, stage.Eventually(ctx, time.Minute, func() error {
-		if err := s.published(ctx, chain, `{.data.ca\.crt}`, bundle); err != nil {
+		if err := s.Cluster.Published(ctx, chain.name, "ca.crt", bundle); err != nil {
 			return err
 		}
 		if n := len(certificates(t, bundle)); n != 2 {
@@ -69,7 +69,7 @@ func testAuthority(ctx context.Context, t *testing.T, s *scene) {
 	if len(next) != 1 {
 		t.Fatalf("ca.crt has %d new certificates, want one", len(next))
 	}
-	for _, server := range s.servers {
+	for _, server := range s.URLs() {
 		must(t, stage.Eventually(ctx, time.Minute, func() error {
 			fresh, err := ask(ctx, server, chain)
 			if err != nil {

@@ -25,10 +25,10 @@ type byFile struct {
 
 // startByFile starts the registries with what is published now. They share the storage of the registry that was seeded.
 func (s *scene) startByFile(ctx context.Context) (_ *byFile, err error) {
-	b := &byFile{scene: s, path: filepath.Join(s.dir, "jwks.json")}
-	old := filepath.Join(s.dir, "jwks-old.json")
+	b := &byFile{scene: s, path: filepath.Join(s.Dir, "jwks.json")}
+	old := filepath.Join(s.Dir, "jwks-old.json")
 	for _, path := range []string{b.path, old} {
-		if err := s.published(ctx, file, `{.data.jwks\.json}`, path); err != nil {
+		if err := s.Cluster.Published(ctx, file.name, "jwks.json", path); err != nil {
 			return nil, err
 		}
 	}
@@ -72,7 +72,7 @@ func (b *byFile) rotate(ctx context.Context) error {
 	}); err != nil {
 		return fmt.Errorf("wait for a standby: %w", err)
 	}
-	if err := b.scene.published(ctx, file, `{.data.jwks\.json}`, b.path); err != nil {
+	if err := b.scene.Cluster.Published(ctx, file.name, "jwks.json", b.path); err != nil {
 		return err
 	}
 	for _, r := range b.rolled {
@@ -98,7 +98,7 @@ func (b *byFile) rotate(ctx context.Context) error {
 
 // field reads a field of a SigningKey that is not empty.
 func (s *scene) field(ctx context.Context, k signingKey, jsonPath string) (string, error) {
-	text, err := s.cluster.Get(ctx, stage.SystemNamespace, "signingkey/"+k.name, jsonPath)
+	text, err := s.Cluster.Get(ctx, stage.SystemNamespace, "signingkey/"+k.name, jsonPath)
 	if err == nil && text == "" {
 		err = fmt.Errorf("SigningKey %s has no %s", k.name, jsonPath)
 	}
@@ -107,6 +107,6 @@ func (s *scene) field(ctx context.Context, k signingKey, jsonPath string) (strin
 
 // annotate sets an annotation of a SigningKey.
 func (s *scene) annotate(ctx context.Context, k signingKey, name, value string) error {
-	_, err := s.cluster.Kubectl(ctx, "annotate", "signingkey/"+k.name, "--namespace="+stage.SystemNamespace, "--overwrite", name+"="+value)
+	_, err := s.Cluster.Kubectl(ctx, "annotate", "signingkey/"+k.name, "--namespace="+stage.SystemNamespace, "--overwrite", name+"="+value)
 	return err
 }

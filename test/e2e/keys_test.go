@@ -51,9 +51,9 @@ func testRotation(ctx context.Context, t *testing.T, s *scene) {
 	defer stop()
 	defer stopWatching()
 
-	l.run(loading, s.issuer, chain, s.modern, s.debian)
-	l.run(loading, s.issuer, fetched, append(strict, control)...)
-	l.run(loading, s.issuer, file, files.together, files.forgotten)
+	l.run(loading, s.Issuer, chain, s.modern, s.debian)
+	l.run(loading, s.Issuer, fetched, append(strict, control)...)
+	l.run(loading, s.Issuer, file, files.together, files.forgotten)
 	l.runCrane(loading, s.modern)
 	l.runCrane(loading, s.debian)
 	kills := 0
@@ -97,13 +97,13 @@ func background(run func() error) <-chan error {
 // fetchers are verifiers that fetch the JWKS: from each server, directly, and from the balancer; and one that keeps it
 // for much longer than it was told.
 func (s *scene) fetchers(ctx context.Context) (strict []verifier, control verifier) {
-	for i, server := range []string{s.servers[0], s.servers[1], s.issuer} {
+	for i, server := range []string{s.Servers[0].URL, s.Servers[1].URL, s.Issuer} {
 		from := []string{"server 1", "server 2", "the balancer"}[i]
 		strict = append(strict,
-			newOIDC(ctx, "go-oidc, from "+from, server, s.issuer, fetched),
-			newCache("go-jose, max-age, from "+from, server, s.issuer, fetched))
+			newOIDC(ctx, "go-oidc, from "+from, server, s.Issuer, fetched),
+			newCache("go-jose, max-age, from "+from, server, s.Issuer, fetched))
 	}
-	greedy := newCache(controlPrefix+"go-jose, keeps the JWKS for 30 s", s.issuer, s.issuer, fetched)
+	greedy := newCache(controlPrefix+"go-jose, keeps the JWKS for 30 s", s.Issuer, s.Issuer, fetched)
 	greedy.ignores = 30 * time.Second
 	return strict, greedy
 }
@@ -186,7 +186,7 @@ func (s *scene) settled(ctx context.Context, ring keyring.Ring, k signingKey) er
 	if ready, err := s.field(ctx, k, `{.status.conditions[?(@.type=="Ready")].status}`); err != nil || ready != "True" {
 		return fmt.Errorf("Ready is %q (%w)", ready, err)
 	}
-	text, err := s.cluster.Get(ctx, stage.SystemNamespace, "configmap/"+k.name+"-keys", `{.data.jwks\.json}`)
+	text, err := s.Cluster.Get(ctx, stage.SystemNamespace, "configmap/"+k.name+"-keys", `{.data.jwks\.json}`)
 	if err != nil {
 		return err
 	}
@@ -194,7 +194,7 @@ func (s *scene) settled(ctx context.Context, ring keyring.Ring, k signingKey) er
 	if err := same(text, want, len(want.Keys)); err != nil {
 		return fmt.Errorf("the ConfigMap: %w", err)
 	}
-	for _, server := range s.servers {
+	for _, server := range s.URLs() {
 		text, err := fetch(ctx, server+jwksPath)
 		if err != nil {
 			return err

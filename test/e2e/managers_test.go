@@ -22,17 +22,12 @@ type manager struct {
 }
 
 func (s *scene) startManagers(ctx context.Context) error {
-	kubeconfig, err := s.cluster.KubeconfigOf(ctx, stage.SystemNamespace, "tokenwright-manager")
-	if err != nil {
-		return err
-	}
 	for i := range 2 {
 		address, err := stage.FreeAddress()
 		if err != nil {
 			return err
 		}
-		process, err := s.processes.Start(fmt.Sprintf("manager-%d", i+1), []string{"KUBECONFIG=" + kubeconfig}, tokenwright(), "manager",
-			"--namespace="+stage.SystemNamespace, "--ca-namespace="+stage.CANamespace, "--test-bounds",
+		process, err := s.StartManager(ctx, fmt.Sprintf("manager-%d", i+1), "--test-bounds",
 			"--clock-skew="+clockSkew.String(), "--max-staleness="+maxStaleness.String(), "--jwks-max-age="+jwksMaxAge.String(),
 			"--metrics-listen="+address, "--health-listen=0")
 		if err != nil {
@@ -93,7 +88,7 @@ func (s *scene) killManagers(ctx context.Context) (rounds int, err error) {
 func (s *scene) endLease(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	_, err := s.cluster.Kubectl(ctx, "patch", "lease", "tokenwright-manager", "--namespace="+stage.SystemNamespace,
+	_, err := s.Cluster.Kubectl(ctx, "patch", "lease", "tokenwright-manager", "--namespace="+stage.SystemNamespace,
 		"--type=merge", "-p", `{"spec":{"holderIdentity":""}}`)
 	return err
 }

@@ -89,8 +89,8 @@ func (s *scene) startRegistries(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bundle := filepath.Join(s.dir, "ca.crt")
-	if err := s.published(ctx, chain, `{.data.ca\.crt}`, bundle); err != nil {
+	bundle := filepath.Join(s.Dir, "ca.crt")
+	if err := s.Cluster.Published(ctx, chain.name, "ca.crt", bundle); err != nil {
 		return err
 	}
 	trust := fmt.Sprintf("rootcertbundle: %q", bundle)
@@ -107,16 +107,16 @@ func (s *scene) startRegistry(ctx context.Context, name, title, binary, storage 
 		return nil, err
 	}
 	r := &registry{title: title, url: "http://" + address, Registry: stage.Registry{
-		Name: name, Binary: binary, Storage: filepath.Join(s.dir, storage), Address: address,
-		Issuer: s.issuer, Service: k.audience(), Trust: trust,
+		Name: name, Binary: binary, Storage: filepath.Join(s.Dir, storage), Address: address,
+		Issuer: s.Issuer, Service: k.audience(), Trust: trust,
 	}}
-	r.Process, err = r.Start(ctx, &s.processes)
+	r.Process, err = r.Start(ctx, &s.Processes)
 	return r, err
 }
 
 // crane runs the stock client as alice.
 func (s *scene) crane(ctx context.Context, stdin string, args ...string) error {
-	_, err := stage.Command(ctx, []string{"DOCKER_CONFIG=" + filepath.Join(s.dir, "docker")}, strings.NewReader(stdin),
+	_, err := stage.Command(ctx, []string{"DOCKER_CONFIG=" + filepath.Join(s.Dir, "docker")}, strings.NewReader(stdin),
 		append([]string{filepath.Join(controlplane.Root(), "bin", "registry", "crane")}, args...)...)
 	return err
 }
@@ -126,10 +126,10 @@ func (s *scene) push(ctx context.Context, r *registry, image string) error {
 }
 
 func (s *scene) pull(ctx context.Context, r *registry) error {
-	return s.crane(ctx, "", "pull", "--insecure", r.Host()+"/"+repository+":"+tag, filepath.Join(s.dir, r.Registry.Name+".tar"))
+	return s.crane(ctx, "", "pull", "--insecure", r.Host()+"/"+repository+":"+tag, filepath.Join(s.Dir, r.Registry.Name+".tar"))
 }
 
-func (s *scene) layer() string { return filepath.Join(s.dir, "layer.tar") }
+func (s *scene) layer() string { return filepath.Join(s.Dir, "layer.tar") }
 
 // seed logs alice in and pushes the image.
 func (s *scene) seed(ctx context.Context) error {

@@ -41,7 +41,7 @@ func testRevocation(ctx context.Context, t *testing.T, s *scene) {
 				"%s, after it met another kid", v.name())
 		}
 	}
-	for _, server := range s.servers {
+	for _, server := range s.URLs() {
 		fresh, err := ask(ctx, server, fetched)
 		must(t, err, "a new token of %s", server)
 		for _, v := range strict {
@@ -84,7 +84,7 @@ func refused(err error) error {
 func (s *scene) signed(ctx context.Context, t *testing.T, k signingKey) (out token) {
 	t.Helper()
 	must(t, stage.Eventually(ctx, time.Minute, func() (err error) {
-		out, err = ask(ctx, s.issuer, k)
+		out, err = ask(ctx, s.Issuer, k)
 		return err
 	}), "a token of SigningKey %s", k.name)
 	return out
@@ -100,7 +100,7 @@ func (s *scene) revokeAll(ctx context.Context, k signingKey) error {
 		return err
 	}
 	return stage.Eventually(ctx, time.Minute, func() error {
-		for _, server := range s.servers {
+		for _, server := range s.URLs() {
 			fresh, err := ask(ctx, server, k)
 			if err == nil && strings.Contains(ids, fresh.keyID) {
 				err = fmt.Errorf("%s signs with a revoked key", server)
@@ -115,7 +115,7 @@ func (s *scene) revokeAll(ctx context.Context, k signingKey) error {
 
 // withoutKey says whether no server has the key in its JWKS.
 func (s *scene) withoutKey(ctx context.Context, keyID string) error {
-	for _, server := range s.servers {
+	for _, server := range s.URLs() {
 		text, err := fetch(ctx, server+jwksPath)
 		if err != nil {
 			return err

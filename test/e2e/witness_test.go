@@ -33,7 +33,7 @@ type witness struct {
 }
 
 func newWitness(ctx context.Context, s *scene) (*witness, error) {
-	c, err := client.NewWithWatch(s.cluster.Plane.Config, client.Options{Scheme: s.cluster.Plane.Client.Scheme()})
+	c, err := client.NewWithWatch(s.Cluster.Plane.Config, client.Options{Scheme: s.Cluster.Plane.Client.Scheme()})
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}

@@ -56,6 +56,10 @@ func TestATokenOfAnIssuer(t *testing.T) {
 		}
 	}
 	until("a job of ours", http.StatusOK)
+	_, metrics := s.get("http://"+s.health+"/metrics", "", "")
+	if want := `tokenwright_server_issuer_key_fetches_total{identity_provider="github",result="failed"} 0`; !strings.Contains(string(metrics), want+"\n") {
+		s.fatal(fmt.Errorf("there is no line %s in %s", want, metrics))
+	}
 	ours("66")
 	until("a job of somebody else, by the rule that is there now", http.StatusUnauthorized)
 	ours("65")

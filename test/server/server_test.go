@@ -24,6 +24,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/controlplane"
+	"github.com/tokenwright/tokenwright/tokenserver"
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
@@ -70,6 +71,8 @@ func TestTheServer(t *testing.T) {
 			t.Errorf("status %d", got.status)
 		}
 	})
+
+	t.Run("Junk by the thousand costs the API server nothing", func(t *testing.T) { w.junk(t, account, foreign) })
 
 	users := []v1alpha1.Subject{
 		{Kind: v1alpha1.SubjectUser, Name: "alice"}, {Kind: v1alpha1.SubjectServiceAccount, Namespace: "team-a", Name: "ci"},
@@ -125,7 +128,12 @@ func TestTheServer(t *testing.T) {
 // start starts a control plane, what the manager and people would have put into it, and a server.
 func start(t *testing.T) *world {
 	t.Helper()
-	plane, err := controlplane.Start()
+	return startOn(t, startPlane(t, controlplane.Options{}), nil)
+}
+
+func startPlane(t *testing.T, o controlplane.Options) *controlplane.Plane {
+	t.Helper()
+	plane, err := controlplane.StartWith(o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,11 +142,17 @@ func start(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
+	return plane
+}
+
+// startOn starts a server and puts into an empty control plane what the manager and people would have; change may be nil.
+func startOn(t *testing.T, plane *controlplane.Plane, change func(*tokenserver.Options)) *world {
+	t.Helper()
 	config, err := plane.ServerConfig(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := serve(t, plane, config, nil)
+	w := serve(t, plane, config, change)
 	w.eventually(t, "a server without a SigningKey is ready", func() bool { return w.send(t, w.health+"/readyz", nil).status == http.StatusOK })
 	for _, name := range []string{"team-a", "team-b"} {
 		if err := plane.CreateNamespace(t.Context(), name, nil); err != nil {

@@ -31,7 +31,9 @@ type Document struct {
 	TokenEndpoint         string `json:"token_endpoint"`
 	IntrospectionEndpoint string `json:"introspection_endpoint"`
 	// RevocationEndpoint is empty where nothing can be stored.
-	RevocationEndpoint       string   `json:"revocation_endpoint,omitempty"`
+	RevocationEndpoint string `json:"revocation_endpoint,omitempty"`
+	// StatusLists is where all status lists are named; empty where there are none.
+	StatusLists              string   `json:"status_list_aggregation_endpoint,omitempty"`
 	GrantTypes               []string `json:"grant_types_supported"`
 	ResponseTypes            []string `json:"response_types_supported"`
 	SubjectTypes             []string `json:"subject_types_supported"`

@@ -20,7 +20,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
 
-// NameStatusLists labels the endpoint in metrics and logs, and PathStatusLists is where the lists are.
+// NameStatusLists labels the endpoints in metrics and logs, and PathStatusLists is where the lists are.
 const (
 	NameStatusLists = "statuslists"
 	PathStatusLists = statuslist.Path + "{list}"
@@ -87,15 +87,9 @@ func (s *StatusLists) Handle(w http.ResponseWriter, r *http.Request, x *httpx.Ex
 	if audience == nil {
 		return httpx.NotFound()
 	}
-	lifetime, err := s.Issuer.Usable(&issue.Request{Audience: audience, Time: x.Start})
-	if err == nil && s.Current != nil && !s.Current() {
-		err = errNotCurrent
-	}
+	lifetime, err := s.lifetime(audience, x.Start)
 	if err != nil {
-		return &httpx.Error{
-			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: 5 * time.Second,
-			Message: "which tokens are good is not known at present", Cause: err,
-		}
+		return err
 	}
 	list, err := s.get(number, audience.Signer, lifetime, x.Start)
 	if err != nil {
@@ -116,13 +110,27 @@ func (s *StatusLists) Handle(w http.ResponseWriter, r *http.Request, x *httpx.Ex
 	return nil
 }
 
+// lifetime is how long what the audience's key signs now can be good; an error where lists cannot be signed, or it is not known what
+// they would have to say.
+func (s *StatusLists) lifetime(audience *snapshot.Audience, now time.Time) (time.Duration, error) {
+	lifetime, err := s.Issuer.Usable(&issue.Request{Audience: audience, Time: now})
+	if err == nil && s.Current != nil && !s.Current() {
+		err = errNotCurrent
+	}
+	if err != nil {
+		return 0, &httpx.Error{
+			Status: http.StatusServiceUnavailable, Code: "temporarily_unavailable", RetryAfter: record.RetryLater,
+			Message: "which tokens are good is not known at present", Cause: err,
+		}
+	}
+	return lifetime, nil
+}
+
 // get returns a signed list. One request at a time looks: others wait for what it finds.
 func (s *StatusLists) get(number int, signer *token.Signer, lifetime time.Duration, now time.Time) (*keptList, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if since := now.Sub(s.readAt); s.pass == 0 || since >= readEvery || since <= -readEvery {
-		s.read(now)
-	}
+	s.refresh(now)
 	if number >= s.lists && len(s.valid[number]) == 0 {
 		return nil, httpx.NotFound()
 	}
@@ -146,6 +154,13 @@ func (s *StatusLists) get(number int, signer *token.Signer, lifetime time.Durati
 	return k, nil
 }
 
+// refresh reads the records, unless that was a short time ago. Whoever calls it holds the lock.
+func (s *StatusLists) refresh(now time.Time) {
+	if since := now.Sub(s.readAt); s.pass == 0 || since >= readEvery || since <= -readEvery {
+		s.read(now)
+	}
+}
+
 // read takes in which tokens are good.
 func (s *StatusLists) read(now time.Time) {
 	s.pass++
@@ -165,10 +180,14 @@ func (s *StatusLists) sign(number int, list *statuslist.List, signer *token.Sign
 	if err != nil {
 		return nil, err
 	}
-	text, err := signer.Sign(statuslist.TokenType, statuslist.Claims{
+	claims := statuslist.Claims{
 		Subject: statuslist.URI(s.Issuer.Lists, number), IssuedAt: now.Unix(), Expiry: now.Add(lifetime).Unix(),
 		TTL: int64(min(listTTL, lifetime) / time.Second), Encoded: encoded,
-	})
+	}
+	if s.Issuer.Lists != "" {
+		claims.Aggregation = statuslist.AggregationURI(s.Issuer.Lists)
+	}
+	text, err := signer.Sign(statuslist.TokenType, claims)
 	if err != nil {
 		return nil, err
 	}

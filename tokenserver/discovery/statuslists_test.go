@@ -52,10 +52,15 @@ func (w *listWorld) ask(path string, header http.Header) *httptest.ResponseRecor
 	answer := httptest.NewRecorder()
 	request := httptest.NewRequest(http.MethodGet, path, http.NoBody)
 	request.Header = header
-	httpx.Routes("/prefix", map[string]http.Handler{PathStatusLists: &httpx.Endpoint{
-		Name: NameStatusLists, Methods: Methods(), Handle: w.Handle, WriteError: httpx.WritePlainError,
-		Recorder: silent{}, Log: logr.Discard(), Now: func() time.Time { return w.now },
-	}}, http.NotFoundHandler()).ServeHTTP(answer, request)
+	endpoint := func(handle func(http.ResponseWriter, *http.Request, *httpx.Exchange) error) http.Handler {
+		return &httpx.Endpoint{
+			Name: NameStatusLists, Methods: Methods(), Handle: handle, WriteError: httpx.WritePlainError,
+			Recorder: silent{}, Log: logr.Discard(), Now: func() time.Time { return w.now },
+		}
+	}
+	httpx.Routes("/prefix", map[string]http.Handler{
+		PathStatusLists: endpoint(w.Handle), PathAggregation: endpoint(w.Aggregate),
+	}, http.NotFoundHandler()).ServeHTTP(answer, request)
 	return answer
 }
 
@@ -82,8 +87,9 @@ func (w *listWorld) bits(t *testing.T, number int) []byte {
 		Sub           string
 		Iat, Exp, TTL int64
 		List          struct {
-			Bits int
-			Lst  string
+			Bits        int
+			Lst         string
+			Aggregation string `json:"aggregation_uri"`
 		} `json:"status_list"`
 	}
 	if err := json.Unmarshal(payload, &claims); err != nil {
@@ -91,7 +97,7 @@ func (w *listWorld) bits(t *testing.T, number int) []byte {
 	}
 	now := w.now.Unix()
 	if claims.Sub != fmt.Sprintf("https://auth.example.com/statuslists/%d", number) || claims.List.Bits != 1 || claims.TTL != 60 ||
-		claims.Iat > now || claims.Iat <= now-30 || claims.Exp != claims.Iat+300 {
+		claims.List.Aggregation != "https://auth.example.com/statuslists" || claims.Iat > now || claims.Iat <= now-30 || claims.Exp != claims.Iat+300 {
 		t.Fatalf("claims %+v at %d", claims, now)
 	}
 	compressed, err := base64.RawURLEncoding.DecodeString(claims.List.Lst)
@@ -120,7 +126,7 @@ func recorded(list, index int, change func(*v1alpha1.IssuedToken)) *v1alpha1.Iss
 		ObjectMeta: metav1.ObjectMeta{Name: id.Name(), CreationTimestamp: metav1.NewTime(begin.Add(-time.Hour))},
 		Spec: v1alpha1.IssuedTokenSpec{
 			Type: v1alpha1.AccessToken, ID: id.String(), Subject: v1alpha1.RecordedSubject{Username: "alice"}, Audience: "api",
-			Expires: v1alpha1.DateTime(begin.Add(time.Hour).Format(time.RFC3339)),
+			Expires: v1alpha1.NewDateTime(begin.Add(time.Hour)),
 		},
 	}
 	if change != nil {
@@ -132,7 +138,7 @@ func recorded(list, index int, change func(*v1alpha1.IssuedToken)) *v1alpha1.Iss
 func keyID(t *testing.T) snapshot.Keys { return fixture.Key(t, "api", v1alpha1.KeyID, begin, "api") }
 
 func TestOnlyLiveAccessTokensAreValid(t *testing.T) {
-	expires := v1alpha1.DateTime(begin.Add(time.Hour).Format(time.RFC3339))
+	expires := v1alpha1.NewDateTime(begin.Add(time.Hour))
 	revoke := func(spec v1alpha1.TokenRevocationSpec) func(*record.Index) {
 		return func(x *record.Index) {
 			x.PutRevocation(&v1alpha1.TokenRevocation{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Spec: spec})
@@ -147,7 +153,7 @@ func TestOnlyLiveAccessTokensAreValid(t *testing.T) {
 		"a live one":      {"the plain case", nil, nil, true},
 		"a refresh token": {"nobody but this server is to accept it", func(t *v1alpha1.IssuedToken) { t.Spec.Type = v1alpha1.RefreshToken }, nil, false},
 		"one that expired": {"a year is over", func(t *v1alpha1.IssuedToken) {
-			t.Spec.Expires = v1alpha1.DateTime(begin.Format(time.RFC3339))
+			t.Spec.Expires = v1alpha1.NewDateTime(begin)
 		}, nil, false},
 		"one that is being deleted": {"its record is on its way out", func(t *v1alpha1.IssuedToken) { t.DeletionTimestamp = &metav1.Time{Time: begin} }, nil, false},
 		"one whose record is gone": {
@@ -161,7 +167,7 @@ func TestOnlyLiveAccessTokensAreValid(t *testing.T) {
 		"one of a subject that was revoked": {
 			"all that it had are", nil,
 			revoke(v1alpha1.TokenRevocationSpec{Subject: &v1alpha1.RevokedSubject{
-				Username: "alice", IssuedBefore: v1alpha1.DateTime(begin.Format(time.RFC3339)),
+				Username: "alice", IssuedBefore: v1alpha1.NewDateTime(begin),
 			}}), false,
 		},
 		"one that has another's place": {"its id names another", func(t *v1alpha1.IssuedToken) { t.Spec.ID = "0-12-" + random }, nil, false},
@@ -201,7 +207,7 @@ func TestListsThatAreNotThere(t *testing.T) {
 		"a negative one":                      {keyID, "/statuslists/-1", 404},
 		"one that is no number":               {keyID, "/statuslists/x", 404},
 		"a number beyond all":                 {keyID, "/statuslists/99999999999999999999", 404},
-		"no number":                           {keyID, "/statuslists/", 404},
+		"more than a number":                  {keyID, "/statuslists/0/0", 404},
 		"one of another time":                 {keyID, "/statuslists/0?time=1", 501},
 		"without a key that can be looked up": {func(t *testing.T) snapshot.Keys { return fixture.Key(t, "registry", v1alpha1.X509Chain, begin, "r") }, "/statuslists/0", 404},
 		"with a key that cannot sign":         {func(*testing.T) snapshot.Keys { return broken }, "/statuslists/0", 503},

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
+	"github.com/tokenwright/tokenwright/tokenserver/record"
 )
 
 // Kind says what is wrong; each endpoint has its own spelling of it.
@@ -35,7 +36,7 @@ const (
 )
 
 // retryAfter is what a client is told when something is missing that a controller, the API server or a person brings.
-const retryAfter = 5 * time.Second
+const retryAfter = record.RetryLater
 
 // Error is why there is no token. Message is public; Cause is for the log only.
 type Error struct {

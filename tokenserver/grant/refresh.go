@@ -197,10 +197,10 @@ func newRecord(request *Request, progress *issue.Request, proof identity.Proof, 
 		Subject:    v1alpha1.RecordedSubject{Username: who.Username, UID: who.UID, Groups: who.Groups},
 		Provider:   v1alpha1.RecordedProvider{Name: proof.Provider, UID: proof.ProviderUID},
 		Credential: proof.Credential,
-		AuthTime:   dateTime(who.AuthTime),
+		AuthTime:   v1alpha1.NewDateTime(who.AuthTime),
 		Audience:   v1alpha1.Audience(progress.Audience.Name),
 		ClientID:   clientID(request.ClientID),
-		Expires:    dateTime(expires),
+		Expires:    v1alpha1.NewDateTime(expires),
 	}}
 	return t
 }
@@ -215,10 +215,6 @@ func offlineRequest(progress *issue.Request) policy.Request {
 		Caller: progress.Caller, Audience: progress.Audience.Name, SourceIP: progress.SourceIP, Time: progress.Time,
 		Admits: progress.Audience.Namespaces.Admits,
 	}
-}
-
-func dateTime(t time.Time) v1alpha1.DateTime {
-	return v1alpha1.DateTime(t.UTC().Format(time.RFC3339))
 }
 
 // longestClientID is what a record has room for, in bytes.

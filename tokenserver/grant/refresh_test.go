@@ -444,7 +444,7 @@ func TestAPolicyThatEndsDoesNotEndItsTokensSooner(t *testing.T) {
 	r.input.Policies = fixture.Policies(t, fixture.Cluster("alice", []v1alpha1.Subject{fixture.User("alice")}, fixture.Repositories("**", "pull"),
 		func(s *v1alpha1.ClusterAccessPolicySpec) {
 			s.OfflineAccess = &v1alpha1.OfflineAccess{MaxLifetime: "48h"}
-			s.When = &v1alpha1.When{NotAfter: v1alpha1.DateTime(end.Format(time.RFC3339))}
+			s.When = &v1alpha1.When{NotAfter: v1alpha1.NewDateTime(end)}
 		}))
 	r.publish()
 	text := r.token(t)

@@ -18,14 +18,6 @@ type login struct {
 	ApplicationID string `json:"application_id"`
 }
 
-// user is the caller as Provide's clients know one.
-type user struct {
-	ID          string `json:"id"`
-	Name        string `json:"name"`
-	Email       string `json:"email,omitempty"`
-	Permissions uint32 `json:"permissions"`
-}
-
 // loggedIn is the answer.
 type loggedIn struct {
 	User  user   `json:"user"`
@@ -68,7 +60,6 @@ func (s *Server) Authenticate(w http.ResponseWriter, r *http.Request, x *httpx.E
 		return translate(err)
 	}
 	says := claimed(answer.Application)
-	who := user{ID: name, Name: name, Email: body.Email, Permissions: says.Permissions}
-	write(w, http.StatusCreated, loggedIn{User: who, Token: s.issued(&answer, asked, says)})
+	write(w, http.StatusCreated, loggedIn{User: newUser(name, body.Email, says), Token: s.issued(&answer, asked, says)})
 	return nil
 }

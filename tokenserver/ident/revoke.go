@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
-	"github.com/tokenwright/tokenwright/tokenserver/audit"
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
@@ -38,13 +37,12 @@ func (s *Server) Delete(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 	if err := s.slow(who.Caller.Username, x.Start); err != nil {
 		return err
 	}
-	err = s.Granter.Records.Revoke(r.Context(), v1alpha1.TokenRevocationSpec{
-		Token: &v1alpha1.RevokedToken{ID: found.id}, Expires: found.expires, Reason: reasonDeleted,
+	err = s.Granter.Revoke(r.Context(), s.request(x), &grant.Revocation{
+		Endpoint: NameToken, By: who.Caller, TokenID: found.id, Audience: found.audience, Expires: found.expires, Reason: reasonDeleted,
 	})
 	if err != nil {
 		return unavailable(err)
 	}
-	s.audit(x, &who, &found)
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusNoContent)
 	return nil
@@ -63,7 +61,7 @@ func (s *Server) slow(username string, now time.Time) error {
 func (s *Server) find(r *http.Request, x *httpx.Exchange, from *snapshot.Snapshot, who *grant.Session) (target, error) {
 	id := r.PathValue("id")
 	if id == who.Held.ID {
-		return target{id, who.Held.Audience, v1alpha1.DateTime(who.Held.Expires.UTC().Format(time.RFC3339))}, nil
+		return target{id, who.Held.Audience, v1alpha1.NewDateTime(who.Held.Expires)}, nil
 	}
 	t, err := s.Granter.Records.Get(r.Context(), id)
 	switch {
@@ -82,23 +80,6 @@ func (s *Server) find(r *http.Request, x *httpx.Exchange, from *snapshot.Snapsho
 func unavailable(err error) error {
 	return &httpx.Error{
 		Status: http.StatusServiceUnavailable, Message: "tokens can be neither read nor revoked at present",
-		RetryAfter: max(5*time.Second, record.RetryAfter(err)), Cause: err,
-	}
-}
-
-// audit records who revoked what. The revocation is stored by now, so that a log which does not take the record must not make
-// the answer an error.
-func (s *Server) audit(x *httpx.Exchange, who *grant.Session, found *target) {
-	line := audit.Record{
-		Time: x.Start.UTC(), Outcome: audit.Revoked, RequestID: x.ID, Grant: NameToken, TokenID: found.id, Audience: found.audience,
-		Subject: who.Caller.Username, Provider: who.Caller.Provider, Method: string(who.Caller.Method),
-		Requested: []string{}, Granted: []string{},
-	}
-	if x.Source.IsValid() {
-		line.SourceIP = x.Source.String()
-	}
-	if err := s.Granter.Audit.Write(&line); err != nil {
-		s.Granter.Metrics.AuditFailure()
-		s.Granter.Log.Error(err, "Could not record who revoked a token", "requestID", x.ID, "tokenID", found.id)
+		RetryAfter: max(record.RetryLater, record.RetryAfter(err)), Cause: err,
 	}
 }

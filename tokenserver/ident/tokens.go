@@ -1,7 +1,6 @@
 package ident
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strings"
@@ -40,20 +39,6 @@ type issued struct {
 	Scope        string `json:"scope,omitempty"`
 	State        string `json:"state,omitempty"`
 	Permissions  uint32 `json:"permissions"`
-}
-
-// prvd is the claim by which Provide's services know what a caller is.
-type prvd struct {
-	Permissions uint32 `json:"permissions"`
-}
-
-// claimed is what policies say in the claim prvd; nothing where they say it in another form.
-func claimed(application map[string]json.RawMessage) prvd {
-	var says prvd
-	if err := json.Unmarshal(application["prvd"], &says); err != nil {
-		return prvd{}
-	}
-	return says
 }
 
 // Authorize has the form of httpx.Endpoint's Handle: POST /api/v1/tokens.

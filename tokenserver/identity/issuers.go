@@ -3,7 +3,9 @@ package identity
 import (
 	"context"
 	"errors"
+	"maps"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
+	"github.com/tokenwright/tokenwright/tokenserver/metrics"
 	"github.com/tokenwright/tokenwright/tokenserver/openid"
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
@@ -157,6 +160,32 @@ func (i *issuers) keep(ctx context.Context, s *snapshot.Snapshot, now time.Time)
 			delete(i.known, id)
 		}
 	}
+}
+
+// Issuers says how the keys of external issuers are had, for metrics, in the order of their providers' names.
+func (a *Authenticator) Issuers() []metrics.Issuer {
+	a.issuers.mu.Lock()
+	defer a.issuers.mu.Unlock()
+	byName := map[string]metrics.Issuer{}
+	for id, known := range a.issuers.known {
+		// For a moment there may be two versions of one provider: two series of one name would spoil the whole scrape.
+		sum := byName[id.name]
+		sum.Provider = id.name
+		if known.keys != nil {
+			known.keys.mu.Lock()
+			sum.Fetches, sum.Failures = sum.Fetches+known.keys.fetches, sum.Failures+known.keys.failures
+			if known.keys.known.fetched.After(sum.Fetched) {
+				sum.Fetched = known.keys.known.fetched
+			}
+			known.keys.mu.Unlock()
+		}
+		byName[id.name] = sum
+	}
+	var all []metrics.Issuer
+	for _, name := range slices.Sorted(maps.Keys(byName)) {
+		all = append(all, byName[name])
+	}
+	return all
 }
 
 // quietly logs that an issuer does not answer, now and then.

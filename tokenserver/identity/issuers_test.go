@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/issuer"
+	"github.com/tokenwright/tokenwright/tokenserver/metrics"
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
@@ -49,6 +50,47 @@ func TestIssuerThatIsDown(t *testing.T) {
 	expect("down again, with the keys known", "in", i.Token(t, i.GitHub(map[string]any{"jti": "2"})))
 	i.Rotate(t, jose.ES256)
 	expect("down again, with a new key", "unavailable", i.Token(t, i.GitHub(nil)))
+}
+
+// TestIssuersAreCounted has a provider whose issuer goes away, one that changes, and one that is deleted.
+func TestIssuersAreCounted(t *testing.T) {
+	i, neighbour := issuer.New(t), issuer.New(t)
+	one, other := i.Provider("", "a", "a:", nil), neighbour.Provider("", "b", "b:", nil)
+	s := trusting(t, one, other)
+	a := New(Options{})
+	if got := a.Issuers(); got != nil {
+		t.Errorf("nobody was asked for, and there is %v", got)
+	}
+	expect := func(when string, want ...metrics.Issuer) {
+		t.Helper()
+		got := a.Issuers()
+		for n := range got {
+			if got[n].Fetched.IsZero() == (got[n].Fetches > 0) {
+				t.Errorf("%s: fetched at %v", when, got[n].Fetched)
+			}
+			got[n].Fetched = time.Time{}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", when, diff)
+		}
+	}
+	fetch(a, s)
+	expect("one was asked", metrics.Issuer{Provider: "a", Fetches: 1})
+	i.Down(true)
+	fetch(a, s)
+	expect("it is down", metrics.Issuer{Provider: "a", Fetches: 1, Failures: 1})
+	one.Generation++
+	changed := trusting(t, one, other)
+	i.Down(false)
+	fetch(a, changed)
+	expect("two versions are known", metrics.Issuer{Provider: "a", Fetches: 2, Failures: 1})
+	known := a.issuers.of(changed.Providers[1])
+	<-known.keys.begin(context.Background(), time.Time{}, time.Now())
+	expect("the other one, too", metrics.Issuer{Provider: "a", Fetches: 2, Failures: 1}, metrics.Issuer{Provider: "b", Fetches: 1})
+	a.issuers.keep(t.Context(), changed, time.Now())
+	expect("the older version is forgotten", metrics.Issuer{Provider: "a", Fetches: 1}, metrics.Issuer{Provider: "b", Fetches: 1})
+	a.issuers.keep(t.Context(), trusting(t, other), time.Now())
+	expect("a provider was deleted", metrics.Issuer{Provider: "b", Fetches: 1})
 }
 
 // TestNobodyWaitsForAnIssuerThatHangs has an issuer that takes connections and never answers: tokens that nobody can verify

@@ -44,6 +44,8 @@ type issuerKeys struct {
 	known     keySet
 	attempted time.Time
 	failure   error
+	// fetches and failures count for the metrics.
+	fetches, failures uint64
 }
 
 // newClusterKeys returns the keys of the cluster's ServiceAccount tokens.
@@ -139,6 +141,9 @@ func (c *issuerKeys) begin(ctx context.Context, attempted, now time.Time) <-chan
 		c.attempted, c.failure = now, err
 		if err == nil {
 			c.known = fresh
+			c.fetches++
+		} else {
+			c.failures++
 		}
 		c.mu.Unlock()
 		if err != nil {

@@ -39,7 +39,7 @@ func TestManyScopesShareOneBudget(t *testing.T) {
 		policies = append(policies, fixture.Cluster(fmt.Sprintf("p%02d", n), users("alice"),
 			fixture.Repositories("team-a/**", "pull", "push", "delete"), func(spec *v1alpha1.ClusterAccessPolicySpec) {
 				spec.When = &v1alpha1.When{
-					NotAfter:   v1alpha1.DateTime(now.Add(30 * time.Second).Format(time.RFC3339)),
+					NotAfter:   v1alpha1.NewDateTime(now.Add(30 * time.Second)),
 					Expression: fmt.Sprintf("subject.groups.all(g, !isIP(g)) && action != 'x%d'", n),
 				}
 			}))

@@ -100,7 +100,7 @@ func alice() caller.Caller {
 
 func until(end time.Time) func(*v1alpha1.ClusterAccessPolicySpec) {
 	return func(spec *v1alpha1.ClusterAccessPolicySpec) {
-		spec.When = &v1alpha1.When{NotAfter: v1alpha1.DateTime(end.Format(time.RFC3339))}
+		spec.When = &v1alpha1.When{NotAfter: v1alpha1.NewDateTime(end)}
 	}
 }
 

@@ -130,12 +130,7 @@ func TestJWKSIsTheSameWhateverTheOrder(t *testing.T) {
 
 // statusOf is what the controller writes.
 func statusOf(ring keyring.Ring) v1alpha1.SigningKeyStatus {
-	at := func(t time.Time) v1alpha1.DateTime {
-		if t.IsZero() {
-			return ""
-		}
-		return v1alpha1.DateTime(t.UTC().Format(time.RFC3339))
-	}
+	at := v1alpha1.NewDateTime
 	status := v1alpha1.SigningKeyStatus{LastHandledRotate: ring.LastHandledRotate}
 	for _, k := range ring.Keys {
 		jwk, _ := k.JWK().MarshalJSON()

@@ -64,6 +64,8 @@ type State struct {
 	Fenced    bool
 	// LeaseFailures is how often the server's Lease could not be renewed.
 	LeaseFailures uint64
+	// Issuers are those that providers of type jwt name.
+	Issuers []Issuer
 }
 
 // New returns metrics whose gauges read the state, at the time that now returns.

@@ -16,7 +16,8 @@ func TestMetrics(t *testing.T) {
 	m := New("v1", func() State {
 		return State{BuiltAt: now.Add(-time.Minute), Policies: 7, Keys: 2, Providers: 1, UsableSigningKeys: 3, UnusableSigningKeys: 1,
 			KeptKeySets: 1, Builds: 5, BuildTime: 250 * time.Millisecond, WatchErrors: 2,
-			ViewAge: 90 * time.Second, Confirmed: true, Fenced: true, LeaseFailures: 4}
+			ViewAge: 90 * time.Second, Confirmed: true, Fenced: true, LeaseFailures: 4,
+			Issuers: []Issuer{{Provider: "gitlab", Fetches: 3, Failures: 1, Fetched: now.Add(-2 * time.Minute)}, {Provider: "down", Failures: 5}}}
 	}, func() time.Time { return now })
 	m.Request("token", "anonymous", 200, time.Millisecond)
 	m.Request("token", "none", 413, time.Millisecond)
@@ -34,6 +35,11 @@ tokenwright_server_authentications_total{method="none",result="ok"} 1
 tokenwright_server_authentications_total{method="unknown",result="limited"} 0
 tokenwright_server_fenced 1
 tokenwright_server_identity_providers 1
+tokenwright_server_issuer_key_fetches_total{identity_provider="down",result="failed"} 5
+tokenwright_server_issuer_key_fetches_total{identity_provider="down",result="ok"} 0
+tokenwright_server_issuer_key_fetches_total{identity_provider="gitlab",result="failed"} 1
+tokenwright_server_issuer_key_fetches_total{identity_provider="gitlab",result="ok"} 3
+tokenwright_server_issuer_keys_age_seconds{identity_provider="gitlab"} 120
 tokenwright_server_kept_key_sets 1
 tokenwright_server_keys 2
 tokenwright_server_lease_renewal_failures_total 4

@@ -37,7 +37,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		ageDesc, policiesDesc, keysDesc, providersDesc, signingDesc, keptDesc, buildsDesc, buildTimeDesc, watchDesc,
-		viewDesc, fencedDesc, leaseDesc,
+		viewDesc, fencedDesc, leaseDesc, fetchesDesc, keysAgeDesc,
 	} {
 		out <- desc
 	}
@@ -70,4 +70,5 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 	}
 	send(fencedDesc, prometheus.GaugeValue, fenced)
 	send(leaseDesc, prometheus.CounterValue, float64(state.LeaseFailures))
+	collectIssuers(out, state.Issuers, c.now())
 }

@@ -2,10 +2,8 @@ package oauth
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
-	"github.com/tokenwright/tokenwright/tokenserver/audit"
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
@@ -61,31 +59,13 @@ func (s *Server) revoke(r *http.Request, q *question, held *grant.Held) error {
 	if s.Granter.Records == nil {
 		return unavailable("this server cannot store revocations", retryAfter, nil)
 	}
-	err := s.Granter.Records.Revoke(r.Context(), v1alpha1.TokenRevocationSpec{
-		Token:   &v1alpha1.RevokedToken{ID: held.ID},
-		Expires: v1alpha1.DateTime(held.Expires.UTC().Format(time.RFC3339)),
+	err := s.Granter.Revoke(r.Context(), q.Request, &grant.Revocation{
+		Endpoint: NameRevoke, By: q.who, TokenID: held.ID, Audience: held.Audience,
+		Expires: v1alpha1.NewDateTime(held.Expires),
 		Reason:  reasonRevoked,
 	})
 	if err != nil {
 		return unavailable("the token could not be revoked at present", record.RetryAfter(err), err)
 	}
-	s.audit(q, held)
 	return nil
-}
-
-// audit records who revoked what. The revocation is stored by now, so that a log which does not take the record must not
-// make the answer an error.
-func (s *Server) audit(q *question, held *grant.Held) {
-	line := audit.Record{
-		Time: q.Time.UTC(), Outcome: audit.Revoked, RequestID: q.ID, Grant: NameRevoke, TokenID: held.ID,
-		Subject: q.who.Username, Provider: q.who.Provider, Method: string(q.who.Method), Audience: held.Audience,
-		Requested: []string{}, Granted: []string{},
-	}
-	if q.Source.IsValid() {
-		line.SourceIP = q.Source.String()
-	}
-	if err := s.Granter.Audit.Write(&line); err != nil {
-		s.Granter.Metrics.AuditFailure()
-		s.Granter.Log.Error(err, "Could not record who revoked a token", "requestID", q.ID, "tokenID", held.ID)
-	}
 }

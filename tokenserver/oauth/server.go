@@ -2,7 +2,6 @@ package oauth
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
@@ -28,7 +27,7 @@ const (
 func Methods() []string { return []string{http.MethodPost} }
 
 // retryAfter is what a client is told when something is missing that the API server or a person brings.
-const retryAfter = 5 * time.Second
+const retryAfter = record.RetryLater
 
 // Server answers both. Both fields are required.
 type Server struct {

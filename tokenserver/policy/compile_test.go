@@ -171,7 +171,7 @@ func TestClusterProblems(t *testing.T) {
 	}
 	registered := append(registeredClaims(), "tokenwright.dev/credential", "tokenwright.dev/x", "to\u212aenwright.dev/x", "\u017fub")
 	for _, name := range registered {
-		for _, spelling := range []string{name, strings.ToUpper(name), strings.ToUpper(name[:1]) + name[1:]} {
+		for _, spelling := range []string{name, strings.ToUpper(name), name[:len(name)-1] + strings.ToUpper(name[len(name)-1:])} {
 			cases["the registered claim "+spelling] = struct {
 				change func(*v1alpha1.ClusterAccessPolicySpec)
 				want   []Problem

@@ -21,15 +21,16 @@ var (
 	ErrNotFound = errors.New("there is no such record")
 )
 
-// retryAfter is what a client is told when the API server does not say.
-const retryAfter = 5 * time.Second
+// RetryLater is what a client is told when something is missing that the API server, a controller or a person brings, and
+// nobody says when.
+const RetryLater = 5 * time.Second
 
 // RetryAfter is when an error of the kind ErrUnavailable is worth another try.
 func RetryAfter(err error) time.Duration {
 	if seconds, ok := apierrors.SuggestsClientDelay(err); ok {
 		return max(time.Duration(seconds)*time.Second, time.Second)
 	}
-	return retryAfter
+	return RetryLater
 }
 
 // failed says what came of a call. The API server's own words quote what was sent, and are not repeated: only its reason

@@ -24,7 +24,7 @@ func TestLive(t *testing.T) {
 		want   bool
 	}{
 		"a token":                                 {"nothing speaks against it", func(*v1alpha1.IssuedToken) {}, ofToken("another"), true},
-		"a token at its end":                      {"the end is not a part of its life", func(t *v1alpha1.IssuedToken) { t.Spec.Expires = dateTime(now) }, ofToken("another"), false},
+		"a token at its end":                      {"the end is not a part of its life", func(t *v1alpha1.IssuedToken) { t.Spec.Expires = v1alpha1.NewDateTime(now) }, ofToken("another"), false},
 		"a token whose end no calendar has":       {"the doubt is not for it", func(t *v1alpha1.IssuedToken) { t.Spec.Expires = "2027-02-31T00:00:00Z" }, ofToken("another"), false},
 		"a token without an end":                  {"as above", func(t *v1alpha1.IssuedToken) { t.Spec.Expires = "" }, ofToken("another"), false},
 		"a token whose record is being deleted":   {"somebody has ended it", func(t *v1alpha1.IssuedToken) { t.DeletionTimestamp = &metav1.Time{Time: now} }, ofToken("another"), false},
@@ -41,7 +41,7 @@ func TestLive(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			x := &record.Index{}
 			put(x, token, 1, now)
-			token.Spec.Expires = dateTime(now.Add(time.Hour))
+			token.Spec.Expires = v1alpha1.NewDateTime(now.Add(time.Hour))
 			c.change(token)
 			x.PutRevocation(&v1alpha1.TokenRevocation{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Spec: c.revoke})
 			if got := x.Live(token, now); got != c.want {

@@ -3,7 +3,6 @@ package record
 import (
 	"context"
 	"fmt"
-	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -19,18 +18,13 @@ func (s *Store) Revoke(ctx context.Context, spec v1alpha1.TokenRevocationSpec) e
 	if err := s.noRecords(); err != nil {
 		return err
 	}
-	name, err := revocation.Name(spec)
+	names, err := revocation.Names(spec)
 	if err != nil {
 		return fmt.Errorf("create a TokenRevocation: %w: %w", ErrRefused, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	// Somebody may have revoked the same for a shorter time: then another object says for how long it is.
-	longer := "year"
-	if spec.Expires != "" {
-		longer = strconv.FormatInt(revocation.Time(spec.Expires).Unix(), 10)
-	}
-	for _, name := range []string{name, name + "-" + longer} {
+	for _, name := range names {
 		var enough bool
 		err := s.write(ctx, "create TokenRevocation "+name, func(ctx context.Context) (err error) {
 			enough, err = s.revokeAs(ctx, name, spec)
@@ -44,7 +38,7 @@ func (s *Store) Revoke(ctx context.Context, spec v1alpha1.TokenRevocationSpec) e
 			return nil
 		}
 	}
-	return fmt.Errorf("create TokenRevocation %s: %w: an object of the name says something else", name, ErrRefused)
+	return fmt.Errorf("create TokenRevocation %s: %w: an object of the name says something else", names[0], ErrRefused)
 }
 
 // revokeAs creates the object, or finds one that revokes the same for at least as long.
@@ -60,7 +54,5 @@ func (s *Store) revokeAs(ctx context.Context, name string, spec v1alpha1.TokenRe
 		}
 		return false, err
 	}
-	until := revocation.Until(there.Spec, there.CreationTimestamp.Time)
-	return revocation.SameTarget(there.Spec, spec) && there.DeletionTimestamp.IsZero() &&
-		!until.Before(revocation.Until(spec, there.CreationTimestamp.Time)), nil
+	return revocation.Covers(there, spec), nil
 }

@@ -19,7 +19,7 @@ func ofToken(id string) v1alpha1.TokenRevocationSpec {
 }
 
 func ofSubject(username string, before time.Time) v1alpha1.TokenRevocationSpec {
-	return v1alpha1.TokenRevocationSpec{Subject: &v1alpha1.RevokedSubject{Username: username, IssuedBefore: dateTime(before)}}
+	return v1alpha1.TokenRevocationSpec{Subject: &v1alpha1.RevokedSubject{Username: username, IssuedBefore: v1alpha1.NewDateTime(before)}}
 }
 
 // TestARevocationHoldsOnEveryReplica has two. It is in force where it was made when Revoke returns.
@@ -62,9 +62,9 @@ func TestASubjectsRecordsAreRevokedTogether(t *testing.T) {
 func TestToRevokeAgainIsSuccess(t *testing.T) {
 	r := newReplica(t)
 	soon := ofToken("again-1")
-	soon.Expires = dateTime(time.Now().Add(time.Hour))
+	soon.Expires = v1alpha1.NewDateTime(time.Now().Add(time.Hour))
 	late := ofToken("again-1")
-	late.Expires = dateTime(time.Now().Add(48 * time.Hour))
+	late.Expires = v1alpha1.NewDateTime(time.Now().Add(48 * time.Hour))
 	never := ofToken("again-1")
 	steps := []struct {
 		reason string

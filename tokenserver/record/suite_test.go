@@ -187,8 +187,8 @@ func refreshToken(t *testing.T, clientID string) *v1alpha1.IssuedToken {
 	now := time.Now().UTC().Truncate(time.Second)
 	return &v1alpha1.IssuedToken{Spec: v1alpha1.IssuedTokenSpec{
 		Type: v1alpha1.RefreshToken, Subject: v1alpha1.RecordedSubject{Username: t.Name()},
-		Provider: v1alpha1.RecordedProvider{Name: "users", UID: "1"}, AuthTime: dateTime(now), Audience: "registry.example.com",
-		ClientID: clientID, SecretHash: strings.Repeat("s", 43), Expires: dateTime(now.Add(24 * time.Hour)),
+		Provider: v1alpha1.RecordedProvider{Name: "users", UID: "1"}, AuthTime: v1alpha1.NewDateTime(now), Audience: "registry.example.com",
+		ClientID: clientID, SecretHash: strings.Repeat("s", 43), Expires: v1alpha1.NewDateTime(now.Add(24 * time.Hour)),
 	}}
 }
 
@@ -197,10 +197,6 @@ func accessToken(t *testing.T, clientID string) *v1alpha1.IssuedToken {
 	token := refreshToken(t, clientID)
 	token.Spec.Type, token.Spec.SecretHash, token.Spec.KeyThumbprint = v1alpha1.AccessToken, "", strings.Repeat("k", 43)
 	return token
-}
-
-func dateTime(at time.Time) v1alpha1.DateTime {
-	return v1alpha1.DateTime(at.UTC().Format(time.RFC3339))
 }
 
 func mustCreate(t *testing.T, r replica, token *v1alpha1.IssuedToken) *v1alpha1.IssuedToken {

@@ -128,7 +128,7 @@ func (s *Store) writeUse(ctx context.Context, u use) error {
 	patch, err := json.Marshal(map[string]any{
 		"apiVersion": v1alpha1.GroupVersion.String(), "kind": "IssuedToken",
 		"metadata": map[string]any{"namespace": s.options.Namespace, "name": u.name, "resourceVersion": u.version},
-		"status":   map[string]any{"lastUsed": u.at.UTC().Format(time.RFC3339)},
+		"status":   map[string]any{"lastUsed": v1alpha1.NewDateTime(u.at)},
 	})
 	if err != nil {
 		return fmt.Errorf("write the status of IssuedToken %s: %w", u.name, err)

@@ -33,7 +33,7 @@ func TestTheLastUseIsWrittenOnceAnHour(t *testing.T) {
 		eventually(t, func() bool {
 			seen, err := r.Get(t.Context(), token.Spec.ID)
 			_, _, patches := r.calls.count()
-			return err == nil && patches >= use.want && seen.Status.LastUsed == dateTime(start.Add(time.Duration(use.want-1)*time.Hour))
+			return err == nil && patches >= use.want && seen.Status.LastUsed == v1alpha1.NewDateTime(start.Add(time.Duration(use.want-1)*time.Hour))
 		}, use.reason)
 		if _, _, patches := r.calls.count(); patches != use.want {
 			t.Errorf("%s: %d writes, want %d", use.reason, patches, use.want)
@@ -43,7 +43,7 @@ func TestTheLastUseIsWrittenOnceAnHour(t *testing.T) {
 	if err := plane.Client.Get(t.Context(), client.ObjectKeyFromObject(token), &there); err != nil {
 		t.Fatal(err)
 	}
-	if there.Spec.ID != token.Spec.ID || there.Status.LastUsed != dateTime(start.Add(time.Hour)) {
+	if there.Spec.ID != token.Spec.ID || there.Status.LastUsed != v1alpha1.NewDateTime(start.Add(time.Hour)) {
 		t.Errorf("stored: %+v", there.Status)
 	}
 }

@@ -34,5 +34,26 @@ func Name(spec v1alpha1.TokenRevocationSpec) (string, error) {
 	return "", errors.New("spec: expected a token's id, or a subject")
 }
 
+// Names are what a TokenRevocation may be called, in the order in which they are to be tried: its Name, and where an object
+// of that name does not cover it, such as one for a shorter time, a name that says for how long it is.
+func Names(spec v1alpha1.TokenRevocationSpec) ([]string, error) {
+	name, err := Name(spec)
+	if err != nil {
+		return nil, err
+	}
+	longer := "year"
+	if spec.Expires != "" {
+		longer = strconv.FormatInt(Time(spec.Expires).Unix(), 10)
+	}
+	return []string{name, name + "-" + longer}, nil
+}
+
+// Covers says whether an object revokes what is wanted, and for at least as long. One that is being deleted does not.
+func Covers(there *v1alpha1.TokenRevocation, wanted v1alpha1.TokenRevocationSpec) bool {
+	created := there.CreationTimestamp.Time
+	return SameTarget(there.Spec, wanted) && there.DeletionTimestamp.IsZero() &&
+		!Until(there.Spec, created).Before(Until(wanted, created))
+}
+
 // SameTarget says whether two revocations speak of the same tokens, whatever they say of why and until when.
 func SameTarget(a, b v1alpha1.TokenRevocationSpec) bool { return entryOf(a) == entryOf(b) }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -57,5 +58,67 @@ func TestSameTarget(t *testing.T) {
 	if !SameTarget(ofToken("t"), reasoned) || SameTarget(ofToken("t"), ofToken("u")) ||
 		SameTarget(ofSubject("alice", "", noon), ofSubject("alice", "a", noon)) || SameTarget(ofToken("t"), ofSubject("t", "", noon)) {
 		t.Error("targets are mixed up")
+	}
+}
+
+func TestNames(t *testing.T) {
+	bounded := ofToken("t")
+	bounded.Expires = "2027-01-01T00:00:00Z"
+	cases := map[string]struct {
+		reason string
+		spec   v1alpha1.TokenRevocationSpec
+		want   []string
+	}{
+		"until a time":   {"the time is a part of the second name", bounded, []string{"token-t", "token-t-1798761600"}},
+		"without an end": {"it is remembered for a year", ofToken("t"), []string{"token-t", "token-t-year"}},
+		"of nothing":     {"there is no target", v1alpha1.TokenRevocationSpec{}, nil},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := Names(c.spec)
+			if diff := cmp.Diff(c.want, got); diff != "" || (err == nil) != (c.want != nil) {
+				t.Errorf("%s: %v (-want +got):\n%s", c.reason, err, diff)
+			}
+		})
+	}
+}
+
+func TestCovers(t *testing.T) {
+	until := func(id string, expires v1alpha1.DateTime) v1alpha1.TokenRevocationSpec {
+		spec := ofToken(id)
+		spec.Expires = expires
+		return spec
+	}
+	const soon, late = "2026-12-01T00:00:00Z", "2026-12-02T00:00:00Z"
+	cases := map[string]struct {
+		reason        string
+		there, wanted v1alpha1.TokenRevocationSpec
+		leaving       bool
+		want          bool
+	}{
+		"the same":                   {"", until("t", soon), until("t", soon), false, true},
+		"a longer one":               {"it holds until the wanted one would not", until("t", late), until("t", soon), false, true},
+		"a shorter one":              {"the token would be good again", until("t", soon), until("t", late), false, false},
+		"one for a year":             {"that is for longer", until("t", ""), until("t", late), false, true},
+		"less than a wanted year":    {"", until("t", late), until("t", ""), false, false},
+		"of another token":           {"", until("u", late), until("t", soon), false, false},
+		"one that is being deleted":  {"it is about to be forgotten", until("t", late), until("t", soon), true, false},
+		"an end that is no time":     {"it is later than any other", until("t", "never"), until("t", late), false, true},
+		"a wanted end that is none":  {"nothing else is as late", until("t", late), until("t", "never"), false, false},
+		"of a subject, not a token":  {"", ofSubject("t", "", noon), until("t", soon), false, false},
+		"of the subject, at a time":  {"", ofSubject("alice", "", noon), ofSubject("alice", "", noon), false, true},
+		"of the subject, at another": {"", ofSubject("alice", "", noon), ofSubject("alice", "", noon.Add(time.Second)), false, false},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			there := &v1alpha1.TokenRevocation{Spec: c.there}
+			there.CreationTimestamp = metav1.NewTime(noon)
+			if c.leaving {
+				there.DeletionTimestamp = &there.CreationTimestamp
+			}
+			if got := Covers(there, c.wanted); got != c.want {
+				t.Errorf("%s: got %t", c.reason, got)
+			}
+		})
 	}
 }

@@ -16,7 +16,7 @@ func ofToken(id string) v1alpha1.TokenRevocationSpec {
 
 func ofSubject(username, audience string, before time.Time) v1alpha1.TokenRevocationSpec {
 	return v1alpha1.TokenRevocationSpec{Subject: &v1alpha1.RevokedSubject{
-		Username: username, Audience: v1alpha1.Audience(audience), IssuedBefore: v1alpha1.DateTime(before.UTC().Format(time.RFC3339)),
+		Username: username, Audience: v1alpha1.Audience(audience), IssuedBefore: v1alpha1.NewDateTime(before),
 	}}
 }
 

@@ -18,14 +18,19 @@ const (
 	TokenType = "statuslist+jwt"
 	// MediaType is how it is served.
 	MediaType = "application/statuslist+jwt"
+	// AggregationPath is where all lists are named, below the root and the prefix.
+	AggregationPath = "/statuslists"
 	// Path is where lists are, below the root and the prefix: their number follows.
-	Path = "/statuslists/"
+	Path = AggregationPath + "/"
 )
 
 // URI names a list in tokens, and is where it can be had: below the URL of the server.
 func URI(base string, list int) string {
 	return strings.TrimSuffix(base, "/") + Path + strconv.Itoa(list)
 }
+
+// AggregationURI is where all lists are named: below the URL of the server.
+func AggregationURI(base string) string { return strings.TrimSuffix(base, "/") + AggregationPath }
 
 // List has a bit for each of its tokens: 0 is VALID and 1 is INVALID.
 type List struct{ bits []byte }
@@ -69,6 +74,8 @@ type Claims struct {
 	IssuedAt, Expiry, TTL int64
 	// Encoded is what Encode returned.
 	Encoded string
+	// Aggregation is where all lists are named; empty: nowhere.
+	Aggregation string
 }
 
 // AppendJSON implements token.Claims.
@@ -78,5 +85,8 @@ func (c Claims) AppendJSON(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, `,"exp":`...), c.Expiry, 10)
 	dst = strconv.AppendInt(append(dst, `,"ttl":`...), c.TTL, 10)
 	dst = quote.Append(append(dst, `,"status_list":{"bits":1,"lst":`...), c.Encoded)
+	if c.Aggregation != "" {
+		dst = quote.Append(append(dst, `,"aggregation_uri":`...), c.Aggregation)
+	}
 	return append(dst, "}}"...)
 }

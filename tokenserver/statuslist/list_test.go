@@ -111,16 +111,31 @@ func TestListSaysWhatWasSaid(t *testing.T) {
 }
 
 func TestClaims(t *testing.T) {
-	text := Claims{Subject: URI("https://auth.example.com/", 3), IssuedAt: 1, Expiry: 2, TTL: 3, Encoded: "eNr"}.AppendJSON(nil)
-	var got any
-	if err := json.Unmarshal(text, &got); err != nil {
-		t.Fatal(err)
+	cases := map[string]struct {
+		reason, aggregation string
+		list                map[string]any
+	}{
+		"Nowhere are all lists named": {"the claim is optional", "", map[string]any{"bits": 1.0, "lst": "eNr"}},
+		"All lists are named": {
+			"a verifier of one finds the others", AggregationURI("https://auth.example.com/"),
+			map[string]any{"bits": 1.0, "lst": "eNr", "aggregation_uri": "https://auth.example.com/statuslists"},
+		},
 	}
-	want := map[string]any{
-		"sub": "https://auth.example.com/statuslists/3", "iat": 1.0, "exp": 2.0, "ttl": 3.0,
-		"status_list": map[string]any{"bits": 1.0, "lst": "eNr"},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			claims := Claims{
+				Subject: URI("https://auth.example.com/", 3), IssuedAt: 1, Expiry: 2, TTL: 3, Encoded: "eNr", Aggregation: tc.aggregation,
+			}
+			var got any
+			if err := json.Unmarshal(claims.AppendJSON(nil), &got); err != nil {
+				t.Fatal(err)
+			}
+			want := map[string]any{
+				"sub": "https://auth.example.com/statuslists/3", "iat": 1.0, "exp": 2.0, "ttl": 3.0, "status_list": tc.list,
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
 	}
 }

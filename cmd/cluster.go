@@ -1,21 +1,14 @@
 package cmd
 
 import (
-	"context"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-
-	"github.com/tokenwright/tokenwright/api/v1alpha1"
 )
 
 // defaultNamespace is where Tokenwright is installed unless somebody chose another namespace.
@@ -60,25 +53,9 @@ type session struct {
 
 // connect returns a session with the cluster. Nothing is sent yet.
 func (f *clusterFlags) connect(cmd *cobra.Command) (*session, error) {
-	config, err := f.config(cmd.ErrOrStderr())
+	c, err := f.client(cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err
-	}
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("register Tokenwright's kinds: %w", err)
-	}
-	// What the libraries log is for those who run a server; what goes wrong here is in the error.
-	useLogger(logr.Discard())
-	// The mapping is known: to ask the API server for it would cost two requests, and hide its answers to the others.
-	mapper := meta.NewDefaultRESTMapper(nil)
-	for kind, resource := range map[string]string{"SigningKey": "signingkey", "IssuedToken": "issuedtoken", "TokenRevocation": "tokenrevocation"} {
-		mapper.AddSpecific(v1alpha1.GroupVersion.WithKind(kind), v1alpha1.GroupVersion.WithResource(resource+"s"),
-			v1alpha1.GroupVersion.WithResource(resource), meta.RESTScopeNamespace)
-	}
-	c, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
-	if err != nil {
-		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
 	}
 	return &session{
 		client: c, namespace: f.namespace, program: cmd.Root().CommandPath(), where: f.where(),
@@ -123,24 +100,10 @@ func (f *clusterFlags) where() string {
 	return flags
 }
 
-// command is what to type next, with the same flags.
-func (s *session) command(args ...string) string {
-	return s.program + " keys " + strings.Join(args, " ") + s.where
-}
-
 // say tells what happened.
 func (s *session) say(format string, args ...any) { _, _ = fmt.Fprintf(s.out, format+"\n", args...) }
 
 // warn tells what else a person should know, where it does not get between what a script reads.
 func (s *session) warn(format string, args ...any) {
 	_, _ = fmt.Fprintf(s.errOut, "warning: "+format+"\n", args...)
-}
-
-// get returns the SigningKey, or an error that says what to do.
-func (s *session) get(ctx context.Context, name string) (*v1alpha1.SigningKey, error) {
-	key := &v1alpha1.SigningKey{}
-	if err := s.client.Get(ctx, client.ObjectKey{Namespace: s.namespace, Name: name}, key); err != nil {
-		return nil, s.explain(ctx, "get", name, err)
-	}
-	return key, nil
 }
