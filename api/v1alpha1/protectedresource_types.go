@@ -16,6 +16,7 @@ type ResourceScope string
 // +kubebuilder:validation:Pattern=`^(https?://[^/{}*\x00-\x20\x7f?#]+)?(/([^/{}\x00-\x20\x7f?#]*|\{[A-Za-z0-9._-]+\}))+$`
 // +kubebuilder:validation:XValidation:rule="!self.contains('*') || (self.endsWith('/*') && self.indexOf('*') == size(self) - 1)",message="* in a uri must be the last segment"
 // +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="a uri must not have the segment . or .."
+// +kubebuilder:validation:XValidation:rule="!self.contains('{') || (size(self.split('{')) <= 5 && size(self.split('/')) <= 17)",message="a uri must not have more than 4 placeholders, and with them not more than 16 slashes"
 type ResourceURI string
 
 // ResourceAttribute is one fact about a resource, for the resource server and its clients.

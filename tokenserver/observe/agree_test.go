@@ -27,6 +27,7 @@ func TestTheAPIServerAndTheCompilerAgree(t *testing.T) {
 			"/", "/*", "/a", "/a/", "/a//b", "/{a}", "/{a}/{b}/*", "/{a.b-c_1}", "/{ä}", "/{}", "/{a", "/a}", "/x{a}", "/{a}x", "/{a}{b}", "/{*}", "/a*", "/*/a", "/**",
 			"/..", "/a/../b", "/./a", "/...", "/a/.b", "/a/b.", "/ä", "/a b", "/a?b", "/a#b", "/a\tb", "a", "*", "https://h/", "https://h", "https:///a", "https://{h}/a",
 			"https://*/a", "https://h:1/a/{b}", "http://h/..", "ftp://h/a", "/" + long + long, "/" + long + long + "ab", "/%2e%2e/a",
+			"/{a}/{b}/{c}/{d}/*", "/{a}/{b}/{c}/{d}/{e}", "/{a}" + strings.Repeat("/a", 15), "/{a}" + strings.Repeat("/a", 16), strings.Repeat("/a", 200),
 		}},
 		"id": {func(s *v1alpha1.ProtectedResourceSpec, v string) { s.ID = v }, []string{
 			"a", "7", ".a", "a.", "a~b_c-d", "a/b", "a#b", "ä", "a b", strings.Repeat("a", 128), strings.Repeat("a", 129),

@@ -15,18 +15,21 @@ import (
 
 // Bounds of the schema, in characters and entries.
 const (
-	maxID         = 128
-	maxName       = 256
-	maxType       = 128
-	maxOwner      = 256
-	maxAudience   = 253
-	maxScopes     = 64
-	maxURIs       = 32
-	maxURI        = 512
-	maxAttributes = 32
-	maxKey        = 256
-	maxValues     = 64
-	maxValue      = 1024
+	maxID       = 128
+	maxName     = 256
+	maxType     = 128
+	maxOwner    = 256
+	maxAudience = 253
+	maxScopes   = 64
+	maxURIs     = 32
+	maxURI      = 512
+	// With more of these a tenant could have others wait for a search through all of its patterns.
+	maxPlaceholders = 4
+	maxSlashes      = 16
+	maxAttributes   = 32
+	maxKey          = 256
+	maxValues       = 64
+	maxValue        = 1024
 )
 
 // compiler collects what is wrong.

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// patterns is a trie over the segments of uris with {name} or /*: what it costs to find one depends on the path, and at most
-// on the patterns that fit its beginning, not on how many there are.
+// patterns is a trie over the segments of uris with {name} or /*. What it costs to find one depends on the path, and at worst
+// on how many ways there are to put maxPlaceholders into a beginning of it, however many patterns there are.
 type patterns struct {
 	literal map[string]*patterns
 	any     *patterns

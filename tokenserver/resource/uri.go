@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"fmt"
 	"strings"
 	"unicode/utf8"
 )
@@ -90,6 +91,9 @@ func URIProblem(uri string) string {
 		return "must have no query, fragment, blank or control character"
 	case strings.Contains(uri, "*") && (strings.Index(uri, "*") != len(uri)-1 || !strings.HasSuffix(uri, "/*")):
 		return "may have * only as its last segment"
+	}
+	if n := strings.Count(uri, "{"); n > maxPlaceholders || n > 0 && strings.Count(uri, "/") > maxSlashes {
+		return fmt.Sprintf("may have at most %d placeholders, and then %d slashes", maxPlaceholders, maxSlashes)
 	}
 	for segment := range strings.SplitSeq(rest, "/") {
 		switch {
