@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/review"
 )
 
@@ -49,6 +50,8 @@ func (f *policyFlags) connect(c *console) (*clusterReader, error) {
 	add(v1alpha1.GroupVersion, "AccessPolicy", "accesspolicies", "accesspolicy", meta.RESTScopeNamespace)
 	add(v1alpha1.GroupVersion, "ClusterAccessPolicy", "clusteraccesspolicies", "clusteraccesspolicy", meta.RESTScopeRoot)
 	add(v1alpha1.GroupVersion, "SigningKey", "signingkeys", "signingkey", meta.RESTScopeNamespace)
+	add(v1alpha1.GroupVersion, "ProtectedResource", "protectedresources", "protectedresource", meta.RESTScopeNamespace)
+	add(v1alpha1.GroupVersion, "PermissionRequest", "permissionrequests", "permissionrequest", meta.RESTScopeNamespace)
 	add(corev1.SchemeGroupVersion, "Namespace", "namespaces", "namespace", meta.RESTScopeRoot)
 	made, err := client.New(config, client.Options{Scheme: scheme, Mapper: mapper})
 	if err != nil {
@@ -81,6 +84,16 @@ func (r *clusterReader) read(ctx context.Context, systemNamespace, owner string)
 	}
 	err = r.namespaces(ctx, &o)
 	return o, err
+}
+
+// resources reads the ProtectedResources of a namespace and the requests about them.
+func (r *clusterReader) resources(ctx context.Context, o *review.Objects, namespace string) (err error) {
+	o.ProtectedResources, err = pages(ctx, r, "protectedresources", namespace, func(l *v1alpha1.ProtectedResourceList) []v1alpha1.ProtectedResource { return l.Items })
+	if err != nil {
+		return err
+	}
+	o.PermissionRequests, err = pages(ctx, r, "permissionrequests", namespace, func(l *v1alpha1.PermissionRequestList) []v1alpha1.PermissionRequest { return l.Items })
+	return err
 }
 
 // namespaces reads labels, where a SigningKey selects namespaces by them.
@@ -149,7 +162,7 @@ func explainList(err error, resource, namespace string) error {
 }
 
 // world is what a question about a resource is asked of: files if there are any, otherwise the cluster.
-func (f *policyFlags) world(ctx context.Context, c *console, files []string, owner string) (*review.World, error) {
+func (f *policyFlags) world(ctx context.Context, c *console, files []string, about policy.Resource) (*review.World, error) {
 	if len(files) > 0 {
 		return f.worldOfFiles(c, "", files)
 	}
@@ -157,9 +170,15 @@ func (f *policyFlags) world(ctx context.Context, c *console, files []string, own
 	if err != nil {
 		return nil, err
 	}
-	objects, err := reader.read(ctx, f.systemNamespace, owner)
+	objects, err := reader.read(ctx, f.systemNamespace, about.Owner())
 	if err != nil {
 		return nil, err
+	}
+	if about.Namespace != "" {
+		// Who may not read them, and who has a cluster without them, still wants to know of the policies.
+		if err := reader.resources(ctx, &objects, about.Namespace); err != nil {
+			c.warn("owners of protected resources, and approved requests, are not looked at: %v", err)
+		}
 	}
 	f.warnOfNoKeys(c, objects)
 	return review.New(objects, false), nil
