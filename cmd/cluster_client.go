@@ -28,9 +28,13 @@ var (
 	signingKeys           = resource{v1alpha1.GroupVersion, "SigningKey", "signingkeys", "signingkey", meta.RESTScopeNamespace}
 	issuedTokens          = resource{v1alpha1.GroupVersion, "IssuedToken", "issuedtokens", "issuedtoken", meta.RESTScopeNamespace}
 	tokenRevocations      = resource{v1alpha1.GroupVersion, "TokenRevocation", "tokenrevocations", "tokenrevocation", meta.RESTScopeNamespace}
+	protectedResources    = resource{v1alpha1.GroupVersion, "ProtectedResource", "protectedresources", "protectedresource", meta.RESTScopeNamespace}
+	permissionRequests    = resource{v1alpha1.GroupVersion, "PermissionRequest", "permissionrequests", "permissionrequest", meta.RESTScopeNamespace}
 	namespaces            = resource{corev1.SchemeGroupVersion, "Namespace", "namespaces", "namespace", meta.RESTScopeRoot}
 
-	resources = []resource{accessPolicies, clusterAccessPolicies, signingKeys, issuedTokens, tokenRevocations, namespaces}
+	resources = []resource{
+		accessPolicies, clusterAccessPolicies, signingKeys, issuedTokens, tokenRevocations, protectedResources, permissionRequests, namespaces,
+	}
 )
 
 // String names it as a rule of a role has to: "signingkeys of tokenwright.dev".

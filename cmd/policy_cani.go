@@ -58,7 +58,7 @@ func (f *policyFlags) canI(ctx context.Context, c *console, args []string, flags
 	if err := flags.caller.set(&req); err != nil {
 		return err
 	}
-	world, err := f.world(ctx, c, flags.files, req.Resource.Owner())
+	world, err := f.world(ctx, c, flags.files, req.Resource)
 	if err != nil {
 		return err
 	}

@@ -36,6 +36,14 @@ spec:
 			"", with(nil), ask("pull,push", "repository", "team-a/app", "--as", "bob", "--as-group", "devs"),
 			output{0, "yes\npull: allowed by AccessPolicy team-a/devs rules[0]\npush: allowed by AccessPolicy team-a/devs rules[0]\n", ""},
 		},
+		"the owner of a resource": {
+			"what it gives is named, and a Deny takes it away", with(map[string]string{"albums.yaml": albums}), ask("view,share", "album", "holiday", "-n", "team-a", "--as", "alice"),
+			output{1, "no\nshare: denied by AccessPolicy team-a/nobody-shares rules[0], although allowed by ProtectedResource team-a/holiday\nview: allowed by ProtectedResource team-a/holiday\n", ""},
+		},
+		"the owner of a resource that is not served": {
+			"an older one has its id", with(map[string]string{"albums.yaml": albums}), ask("view", "album", "thief", "-n", "team-a", "--as", "mallory"),
+			output{1, "no\nview: allowed by nothing\nhint: no policy gives view: an AccessPolicy in namespace \"team-a\", or a ClusterAccessPolicy whose subjects name the user \"mallory\", or one of the groups \"system:authenticated\", would have to allow it\n", ""},
+		},
 		"yes, as a ServiceAccount": {
 			"its groups are known", with(nil), ask("push", "repository", "team-a/app", "--as", "system:serviceaccount:team-a:ci"),
 			output{0, "yes\npush: allowed by AccessPolicy team-a/devs rules[0]\n", ""},

@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/review"
 )
 
@@ -56,6 +57,16 @@ func (r *clusterReader) read(ctx context.Context, systemNamespace, owner string)
 	return o, err
 }
 
+// resources reads the ProtectedResources of a namespace and the requests about them.
+func (r *clusterReader) resources(ctx context.Context, o *review.Objects, namespace string) (err error) {
+	o.ProtectedResources, err = pages(ctx, r.client, listOf(protectedResources, namespace), func(l *v1alpha1.ProtectedResourceList) []v1alpha1.ProtectedResource { return l.Items })
+	if err != nil {
+		return err
+	}
+	o.PermissionRequests, err = pages(ctx, r.client, listOf(permissionRequests, namespace), func(l *v1alpha1.PermissionRequestList) []v1alpha1.PermissionRequest { return l.Items })
+	return err
+}
+
 // namespaces reads labels, where a SigningKey selects namespaces by them.
 func (r *clusterReader) namespaces(ctx context.Context, o *review.Objects) error {
 	o.Namespaces = map[string]map[string]string{}
@@ -70,7 +81,7 @@ func (r *clusterReader) namespaces(ctx context.Context, o *review.Objects) error
 }
 
 // world is what a question about a resource is asked of: files if there are any, otherwise the cluster.
-func (f *policyFlags) world(ctx context.Context, c *console, files []string, owner string) (*review.World, error) {
+func (f *policyFlags) world(ctx context.Context, c *console, files []string, about policy.Resource) (*review.World, error) {
 	if len(files) > 0 {
 		return f.worldOfFiles(c, "", files)
 	}
@@ -78,9 +89,15 @@ func (f *policyFlags) world(ctx context.Context, c *console, files []string, own
 	if err != nil {
 		return nil, err
 	}
-	objects, err := reader.read(ctx, f.systemNamespace, owner)
+	objects, err := reader.read(ctx, f.systemNamespace, about.Owner())
 	if err != nil {
 		return nil, err
+	}
+	if about.Namespace != "" {
+		// Who may not read them, and who has a cluster without them, still wants to know of the policies.
+		if err := reader.resources(ctx, &objects, about.Namespace); err != nil {
+			c.warn("owners of protected resources, and approved requests, are not looked at: %v", err)
+		}
 	}
 	f.warnOfNoKeys(c, objects)
 	return review.New(objects, false), nil

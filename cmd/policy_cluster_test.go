@@ -33,12 +33,15 @@ var (
 	rightCluster    = right{"", "tokenwright.dev", "clusteraccesspolicies"}
 	rightKeys       = right{systemNamespace, "tokenwright.dev", "signingkeys"}
 	rightNamespaces = right{"", "", "namespaces"}
+	rightResources  = right{"team-a", "tokenwright.dev", "protectedresources"}
+	rightRequests   = right{"team-a", "tokenwright.dev", "permissionrequests"}
 )
 
 // people are contexts of the kubeconfig, each a ServiceAccount with these rights to list and no others.
 var people = map[string][]right{
 	"tenant":     {rightTeam, rightCluster, rightKeys, rightNamespaces},
 	"platform":   {rightEverywhere, rightCluster, rightKeys, rightNamespaces},
+	"owner":      {rightTeam, rightCluster, rightKeys, rightNamespaces, rightResources, rightRequests},
 	"no-team":    {rightCluster, rightKeys, rightNamespaces},
 	"no-cluster": {rightTeam, rightKeys, rightNamespaces},
 	"no-keys":    {rightTeam, rightCluster, rightNamespaces},
@@ -68,6 +71,7 @@ func TestPolicyOfACluster(t *testing.T) {
 	b.apply(t, team)
 	b.apply(t, keys)
 	t.Run("can-i", b.testCanI)
+	t.Run("can-i of resources", b.testCanIResources)
 	t.Run("who-can", b.testWhoCan)
 	t.Run("diff", b.testDiff)
 	t.Run("rights", b.testRights)
@@ -167,6 +171,49 @@ func (b *policyBench) testCanI(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, tc.run)
 	}
+}
+
+// testCanIResources asks about a resource that bob asked for and alice approved.
+func (b *policyBench) testCanIResources(t *testing.T) {
+	r := &v1alpha1.ProtectedResource{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "holiday"},
+		Spec: v1alpha1.ProtectedResourceSpec{
+			Type: "album", Audience: "registry.example.com", Owner: "alice", OwnerManagedAccess: v1alpha1.Allowed, Scopes: []v1alpha1.ResourceScope{"view"},
+		},
+	}
+	if err := b.plane.Client.Create(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	q := &v1alpha1.PermissionRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "team-a", Name: "asked"},
+		Spec: v1alpha1.PermissionRequestSpec{
+			Resource: v1alpha1.RequestedResource{Name: r.Name, UID: string(r.UID)}, Audience: r.Spec.Audience, Owner: "alice", Requester: "bob", Scopes: r.Spec.Scopes,
+		},
+	}
+	if err := b.plane.Client.Create(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	q.Status.State = v1alpha1.RequestApproved
+	if err := b.plane.Client.Status().Update(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	ask := func(who, context string) []string {
+		return []string{"can-i", "view", "album", "holiday", "-n", "team-a", "--as", who, "--audience", "registry.example.com", "--context", context}
+	}
+	cases := map[string]policyCase{
+		"the owner":           {"", nil, ask("alice", "owner"), output{0, "yes\nview: allowed by ProtectedResource team-a/holiday\n", ""}},
+		"who asked the owner": {"", nil, ask("bob", "owner"), output{0, "yes\nview: allowed by PermissionRequest team-a/asked\n", ""}},
+	}
+	for name, tc := range cases {
+		t.Run(name, tc.run)
+	}
+	t.Run("without the right to list them", func(t *testing.T) {
+		var stdout, stderr bytes.Buffer
+		status := execute(t.Context(), append([]string{"policy"}, ask("alice", "tenant")...), &stdout, &stderr)
+		if want := "are not looked at: you need the right to list protectedresources in namespace \"team-a\""; status != 1 || !strings.Contains(stderr.String(), want) {
+			t.Errorf("status %d, %s%s", status, stdout.String(), stderr.String())
+		}
+	})
 }
 
 func (b *policyBench) testWhoCan(t *testing.T) {

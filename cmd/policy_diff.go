@@ -61,6 +61,9 @@ func (f *policyFlags) diff(ctx context.Context, c *console, flags *diffFlags) er
 	if err != nil {
 		return err
 	}
+	if len(flags.against) == 0 {
+		manifests.ProtectedResources = nil // nor are those of the cluster read
+	}
 	before, err := f.before(ctx, c, flags)
 	if err != nil {
 		return err

@@ -68,7 +68,7 @@ func (f *policyFlags) lint(c *console, files []string, namespace, output string)
 	slices.SortStableFunc(warnings, byPlace(set))
 	report := lintReport{
 		Files: set.Files, Policies: len(set.AccessPolicies) + len(set.ClusterAccessPolicies) + refused(set, problems),
-		Others:  len(set.SigningKeys) + len(set.IdentityProviders) + len(set.Secrets) + len(set.Namespaces),
+		Others:  len(set.SigningKeys) + len(set.IdentityProviders) + len(set.ProtectedResources) + len(set.Secrets) + len(set.Namespaces),
 		Skipped: set.Skipped, Problems: entries(problems), Warnings: entries(warnings),
 	}
 	f.warnOfOtherNamespaces(c, set)

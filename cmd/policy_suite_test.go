@@ -44,6 +44,27 @@ spec:
   when: {sourceRanges: [10.0.0.0/8], notAfter: "2099-01-01T00:00:00Z"}
 `
 
+// albums are resources of namespace team-a, and belong to alice. The younger of the id is not served.
+const albums = `
+apiVersion: tokenwright.dev/v1alpha1
+kind: ProtectedResource
+metadata: {name: holiday, namespace: team-a}
+spec: {type: album, id: holiday, audience: registry.example.com, owner: alice, ownerManagedAccess: Allowed, scopes: [view, share]}
+---
+apiVersion: tokenwright.dev/v1alpha1
+kind: ProtectedResource
+metadata: {name: thief, namespace: team-a}
+spec: {type: album, id: holiday, audience: registry.example.com, owner: mallory, ownerManagedAccess: Allowed, scopes: [view, share]}
+---
+apiVersion: tokenwright.dev/v1alpha1
+kind: AccessPolicy
+metadata: {name: nobody-shares, namespace: team-a}
+spec:
+  effect: Deny
+  subjects: [{kind: Group, name: "system:authenticated"}]
+  rules: [{type: album, names: ["**"], actions: [share]}]
+`
+
 // keys hold two audiences, one of which admits only namespaces with a label.
 const keys = `
 apiVersion: tokenwright.dev/v1alpha1

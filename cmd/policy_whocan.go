@@ -52,7 +52,7 @@ func (f *policyFlags) whoCan(ctx context.Context, c *console, args []string, fla
 	if len(policy.Asked(req)) != 1 {
 		return errOneAction
 	}
-	world, err := f.world(ctx, c, flags.files, req.Resource.Owner())
+	world, err := f.world(ctx, c, flags.files, req.Resource)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func Run(ctx context.Context, options Options) error {
 	index := &record.Index{}
 	observer, err := observe.New(observe.Options{
 		Config: options.Config, Namespace: options.Namespace, Holder: holder, Records: index, Log: options.Log.WithName("observe"),
-		MaxStaleness: options.MaxStaleness,
+		MaxStaleness: options.MaxStaleness, UMA: options.UMA,
 	})
 	if err != nil {
 		return err
@@ -84,6 +84,7 @@ func runOffline(ctx context.Context, options Options) (err error) {
 	index := &record.Index{} // of a kind that the source does not have: it stays empty
 	observer, err := observe.New(observe.Options{
 		Source: source.Objects(), Namespace: options.Namespace, Holder: holder, Records: index, Log: options.Log.WithName("observe"),
+		UMA: options.UMA,
 	})
 	if err != nil {
 		return err

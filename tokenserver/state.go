@@ -13,7 +13,7 @@ func (s *server) state() metrics.State {
 	now := time.Now()
 	usable := from.Counts.UsableSigningKeys - ended(from, now)
 	state := metrics.State{
-		BuiltAt: from.BuiltAt, Policies: from.Counts.Policies, Keys: from.Counts.Keys, Providers: from.Counts.Providers,
+		BuiltAt: from.BuiltAt, Policies: from.Counts.Policies, Resources: from.Counts.Resources, Approvals: from.Counts.Approvals, Keys: from.Counts.Keys, Providers: from.Counts.Providers,
 		UsableSigningKeys:   usable,
 		UnusableSigningKeys: from.Counts.SigningKeys - usable,
 		KeptKeySets:         observed.KeySetsKept,

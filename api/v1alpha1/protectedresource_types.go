@@ -9,11 +9,14 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 type ResourceScope string
 
 // ResourceURI is a path of a resource server, such as /albums/7, or an absolute URI. {name} in the place of a segment stands for
-// any one segment, and /* at the end for all that is below.
+// any one segment, and /* at the end for the path before it and all that is below. What a placeholder is called makes no
+// difference to whose a uri is.
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=512
-// +kubebuilder:validation:Pattern=`^(https?://[^/\x00-\x20\x7f?#]+)?/[^\x00-\x20\x7f?#]*$`
+// +kubebuilder:validation:Pattern=`^(https?://[^/{}*\x00-\x20\x7f?#]+)?(/([^/{}\x00-\x20\x7f?#]*|\{[A-Za-z0-9._-]+\}))+$`
 // +kubebuilder:validation:XValidation:rule="!self.contains('*') || (self.endsWith('/*') && self.indexOf('*') == size(self) - 1)",message="* in a uri must be the last segment"
+// +kubebuilder:validation:XValidation:rule="!self.matches('/[.][.]?(/|$)')",message="a uri must not have the segment . or .."
+// +kubebuilder:validation:XValidation:rule="!self.contains('{') || (size(self.split('{')) <= 5 && size(self.split('/')) <= 17)",message="a uri must not have more than 4 placeholders, and with them not more than 16 slashes"
 type ResourceURI string
 
 // ResourceAttribute is one fact about a resource, for the resource server and its clients.
@@ -73,10 +76,12 @@ type ProtectedResourceSpec struct {
 	// +kubebuilder:validation:MaxItems=64
 	Scopes []ResourceScope `json:"scopes,omitempty"`
 
-	// owner is the user whose resource it is, with the provider's prefix; nobody's when absent.
+	// owner is the user whose resource it is, with the provider's prefix; nobody's when absent. A ServiceAccount is
+	// system:serviceaccount:<namespace>:<name>.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="!self.startsWith('system:') || self.matches('^system:serviceaccount:[a-z0-9]([-a-z0-9]*[a-z0-9])?:[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="owner must not start with system: unless it is a ServiceAccount's user name"
 	Owner string `json:"owner,omitempty"`
 
 	// ownerManagedAccess says whether the owner has every scope, and may approve PermissionRequests of others.

@@ -97,6 +97,8 @@ func kindOf(o metav1.Object) string {
 		return kindSigningKey
 	case *v1alpha1.IdentityProvider:
 		return kindIdentityProvider
+	case *v1alpha1.ProtectedResource:
+		return kindProtectedResource
 	case *corev1.Secret:
 		return kindSecret
 	default:
@@ -145,6 +147,7 @@ func (s *Set) each(f func(metav1.Object)) {
 	eachOf(s.AccessPolicies, f)
 	eachOf(s.ClusterAccessPolicies, f)
 	eachOf(s.SigningKeys, f)
+	eachOf(s.ProtectedResources, f)
 	eachOf(s.IdentityProviders, f)
 	eachOf(s.Secrets, f)
 	eachOf(s.Namespaces, f)

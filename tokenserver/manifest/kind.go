@@ -21,6 +21,7 @@ const (
 	kindClusterAccessPolicy = "ClusterAccessPolicy"
 	kindSigningKey          = "SigningKey"
 	kindIdentityProvider    = "IdentityProvider"
+	kindProtectedResource   = "ProtectedResource"
 )
 
 // typeMeta says of what kind an object is.
@@ -68,7 +69,7 @@ func meantForUs(n *node) bool {
 			}
 		case "kind":
 			switch value {
-			case kindAccessPolicy, kindClusterAccessPolicy, kindSigningKey, kindIdentityProvider:
+			case kindAccessPolicy, kindClusterAccessPolicy, kindSigningKey, kindIdentityProvider, kindProtectedResource:
 				return true
 			}
 		}

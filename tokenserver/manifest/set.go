@@ -16,6 +16,7 @@ type Set struct {
 	ClusterAccessPolicies []*v1alpha1.ClusterAccessPolicy
 	SigningKeys           []*v1alpha1.SigningKey
 	IdentityProviders     []*v1alpha1.IdentityProvider
+	ProtectedResources    []*v1alpha1.ProtectedResource
 	Secrets               []*corev1.Secret
 	Namespaces            []*corev1.Namespace
 	// Refused are policies that have a problem and could be read all the same, for who says all that is wrong at once. They
@@ -59,6 +60,8 @@ func (s *Set) add(o metav1.Object, at Source) {
 		s.SigningKeys = append(s.SigningKeys, o)
 	case *v1alpha1.IdentityProvider:
 		s.IdentityProviders = append(s.IdentityProviders, o)
+	case *v1alpha1.ProtectedResource:
+		s.ProtectedResources = append(s.ProtectedResources, o)
 	case *corev1.Secret:
 		s.Secrets = append(s.Secrets, o)
 	case *corev1.Namespace:

@@ -126,12 +126,15 @@ func (r *reader) object(o *object) (metav1.Object, []finding) {
 	return exact(into), findings
 }
 
-// exact is the object without the room for more that decoding leaves in its lists: there are very many policies.
+// exact is the object without the room for more that decoding leaves in its lists: there are very many policies and
+// resources.
 func exact(o metav1.Object) metav1.Object {
 	switch o := o.(type) {
 	case *v1alpha1.AccessPolicy:
 		return o.DeepCopy()
 	case *v1alpha1.ClusterAccessPolicy:
+		return o.DeepCopy()
+	case *v1alpha1.ProtectedResource:
 		return o.DeepCopy()
 	}
 	return o
@@ -147,6 +150,8 @@ func newObject(kind string) metav1.Object {
 		return &v1alpha1.SigningKey{}
 	case kindIdentityProvider:
 		return &v1alpha1.IdentityProvider{}
+	case kindProtectedResource:
+		return &v1alpha1.ProtectedResource{}
 	}
 	return nil
 }

@@ -49,6 +49,8 @@ type State struct {
 	BuiltAt time.Time
 	// Policies, Keys in the JWKS and Providers are what the snapshot holds.
 	Policies, Keys, Providers int
+	// Resources are the ProtectedResources that are served, Approvals what owners and those who asked them have by that.
+	Resources, Approvals int
 	// UsableSigningKeys can sign; UnusableSigningKeys cannot.
 	UsableSigningKeys, UnusableSigningKeys int
 	// KeptKeySets are served from memory, because their Secret is lost or damaged.

@@ -14,7 +14,7 @@ import (
 func TestMetrics(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 1, 0, 0, time.UTC)
 	m := New("v1", func() State {
-		return State{BuiltAt: now.Add(-time.Minute), Policies: 7, Keys: 2, Providers: 1, UsableSigningKeys: 3, UnusableSigningKeys: 1,
+		return State{BuiltAt: now.Add(-time.Minute), Policies: 7, Resources: 6, Approvals: 8, Keys: 2, Providers: 1, UsableSigningKeys: 3, UnusableSigningKeys: 1,
 			KeptKeySets: 1, Builds: 5, BuildTime: 250 * time.Millisecond, WatchErrors: 2,
 			ViewAge: 90 * time.Second, Confirmed: true, Fenced: true, LeaseFailures: 4,
 			Issuers: []Issuer{{Provider: "gitlab", Fetches: 3, Failures: 1, Fetched: now.Add(-2 * time.Minute)}, {Provider: "down", Failures: 5}}}
@@ -29,6 +29,7 @@ func TestMetrics(t *testing.T) {
 	m.AuditDropped()
 
 	want := `
+tokenwright_server_approvals 8
 tokenwright_server_audit_dropped_total 1
 tokenwright_server_audit_failures_total 1
 tokenwright_server_authentications_total{method="none",result="ok"} 1
@@ -48,6 +49,7 @@ tokenwright_server_policies 7
 tokenwright_server_policy_expression_failures_total{reason="budget"} 3
 tokenwright_server_policy_expression_failures_total{reason="cost_limit"} 0
 tokenwright_server_policy_expression_failures_total{reason="error"} 0
+tokenwright_server_protected_resources 6
 tokenwright_server_requests_total{code="200",endpoint="token",grant="anonymous"} 1
 tokenwright_server_requests_total{code="413",endpoint="token",grant="none"} 1
 tokenwright_server_signing_keys{usable="false"} 1

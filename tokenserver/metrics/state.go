@@ -16,6 +16,8 @@ var (
 	ageDesc = describe("snapshot_age_seconds",
 		"Seconds since the snapshot that requests are decided by was built. It grows while nothing changes.")
 	policiesDesc  = describe("policies", "Policies in the snapshot.")
+	resourcesDesc = describe("protected_resources", "ProtectedResources that are served.")
+	approvalsDesc = describe("approvals", "Owners of ProtectedResources, and approved PermissionRequests, that policies are asked about.")
 	keysDesc      = describe("keys", "Public keys in the JWKS.")
 	providersDesc = describe("identity_providers", "IdentityProviders that serve.")
 	signingDesc   = describe("signing_keys", "SigningKeys, by whether anything can be signed with them.", "usable")
@@ -36,7 +38,7 @@ func describe(name, help string, labels ...string) *prometheus.Desc {
 // Describe implements prometheus.Collector.
 func (c *stateCollector) Describe(out chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
-		ageDesc, policiesDesc, keysDesc, providersDesc, signingDesc, keptDesc, buildsDesc, buildTimeDesc, watchDesc,
+		ageDesc, policiesDesc, resourcesDesc, approvalsDesc, keysDesc, providersDesc, signingDesc, keptDesc, buildsDesc, buildTimeDesc, watchDesc,
 		viewDesc, fencedDesc, leaseDesc, fetchesDesc, keysAgeDesc,
 	} {
 		out <- desc
@@ -53,6 +55,8 @@ func (c *stateCollector) Collect(out chan<- prometheus.Metric) {
 		send(ageDesc, prometheus.GaugeValue, c.now().Sub(state.BuiltAt).Seconds())
 	}
 	send(policiesDesc, prometheus.GaugeValue, float64(state.Policies))
+	send(resourcesDesc, prometheus.GaugeValue, float64(state.Resources))
+	send(approvalsDesc, prometheus.GaugeValue, float64(state.Approvals))
 	send(keysDesc, prometheus.GaugeValue, float64(state.Keys))
 	send(providersDesc, prometheus.GaugeValue, float64(state.Providers))
 	send(signingDesc, prometheus.GaugeValue, float64(state.UsableSigningKeys), "true")

@@ -76,6 +76,7 @@ func serve(b *testing.B, lists map[string][]byte) *rest.Config {
 		"accesspolicies": {"tokenwright.dev/v1alpha1", "AccessPolicyList"}, "clusteraccesspolicies": {"tokenwright.dev/v1alpha1", "ClusterAccessPolicyList"},
 		"signingkeys": {"tokenwright.dev/v1alpha1", "SigningKeyList"}, "identityproviders": {"tokenwright.dev/v1alpha1", "IdentityProviderList"},
 		"issuedtokens": {"tokenwright.dev/v1alpha1", "IssuedTokenList"}, "tokenrevocations": {"tokenwright.dev/v1alpha1", "TokenRevocationList"},
+		"protectedresources": {"tokenwright.dev/v1alpha1", "ProtectedResourceList"}, "permissionrequests": {"tokenwright.dev/v1alpha1", "PermissionRequestList"},
 		"secrets": {"v1", "SecretList"}, "namespaces": {"meta.k8s.io/v1", "PartialObjectMetadataList"},
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -106,7 +107,7 @@ func started(b *testing.B, config *rest.Config) (uint64, observing) {
 	b.Helper()
 	o := observing{holder: &snapshot.Holder{}, records: &record.Index{}}
 	var err error
-	o.Observer, err = New(Options{Config: config, Namespace: system, Holder: o.holder, Records: o.records, Log: logr.Discard()})
+	o.Observer, err = New(Options{Config: config, Namespace: system, Holder: o.holder, Records: o.records, UMA: true, Log: logr.Discard()})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -20,7 +20,9 @@ type builder struct {
 	namespace string
 	composer  snapshot.Builder
 
-	policies   map[policy.Ref]*policy.Policy
+	policies map[policy.Ref]*policy.Policy
+	// resources are empty without UMA. What they give to people is in the index too.
+	resources  *resources
 	compiler   policy.Compiler
 	index      *policy.Index
 	namespaces *snapshot.Namespaces
@@ -34,7 +36,7 @@ type builder struct {
 func newBuilder(o Options, reader client.Reader) *builder {
 	return &builder{
 		reader: reader, namespace: o.Namespace,
-		policies: map[policy.Ref]*policy.Policy{}, index: policy.NewIndex(nil), keys: newKeySets(o.Log), providers: newProviders(o.Log),
+		policies: map[policy.Ref]*policy.Policy{}, resources: newResources(), index: policy.NewIndex(nil), keys: newKeySets(o.Log), providers: newProviders(o.Log),
 		serverKeys: serverKeys{log: o.Log},
 	}
 }
@@ -42,6 +44,7 @@ func newBuilder(o Options, reader client.Reader) *builder {
 // apply takes the changes in. If something cannot be read it stays as it was.
 func (b *builder) apply(ctx context.Context, batch pending) error {
 	b.applyPolicies(batch.policies)
+	b.applyResources(batch.resources, batch.requests)
 	if batch.namespaces {
 		if err := b.readNamespaces(ctx); err != nil {
 			return fmt.Errorf("read namespaces: %w", err)
@@ -148,6 +151,7 @@ func (b *builder) compose(now time.Time) *snapshot.Snapshot {
 		Policies: b.index, Keys: b.keys.current, Namespaces: b.namespaces,
 		Providers: b.providers.serving, Prefixes: b.providers.prefixes, Seals: b.serverKeys.current, At: now,
 	})
+	b.protect(s)
 	b.keys.report(s)
 	return s
 }

@@ -81,6 +81,8 @@ func mapper() meta.RESTMapper {
 	add(v1alpha1.GroupVersion, "IdentityProvider", "identityproviders", meta.RESTScopeNamespace)
 	add(v1alpha1.GroupVersion, "IssuedToken", "issuedtokens", meta.RESTScopeNamespace)
 	add(v1alpha1.GroupVersion, "TokenRevocation", "tokenrevocations", meta.RESTScopeNamespace)
+	add(v1alpha1.GroupVersion, "ProtectedResource", "protectedresources", meta.RESTScopeNamespace)
+	add(v1alpha1.GroupVersion, "PermissionRequest", "permissionrequests", meta.RESTScopeNamespace)
 	add(corev1.SchemeGroupVersion, "Secret", "secrets", meta.RESTScopeNamespace)
 	add(corev1.SchemeGroupVersion, "Namespace", "namespaces", meta.RESTScopeRoot)
 	return m
@@ -107,6 +109,11 @@ func trim(in any) (any, error) {
 		object.Labels, object.OwnerReferences, object.Status = nil, nil, v1alpha1.PolicyStatus{}
 	case *v1alpha1.ClusterAccessPolicy:
 		object.Labels, object.OwnerReferences, object.Status = nil, nil, v1alpha1.PolicyStatus{}
+	case *v1alpha1.ProtectedResource:
+		object.Labels, object.OwnerReferences, object.Finalizers, object.Status = nil, nil, nil, v1alpha1.ProtectedResourceStatus{}
+	case *v1alpha1.PermissionRequest:
+		object.Labels, object.OwnerReferences, object.Finalizers = nil, nil, nil
+		object.Status = v1alpha1.PermissionRequestStatus{State: object.Status.State, Scopes: object.Status.Scopes}
 	case *v1alpha1.SigningKey:
 		object.Status = v1alpha1.SigningKeyStatus{ActiveKeyID: object.Status.ActiveKeyID}
 	case *v1alpha1.IdentityProvider:

@@ -5,10 +5,12 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	crcache "sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,18 +28,20 @@ type changes struct {
 	pending pending
 }
 
-// pending is a batch of changes. Policies come by the hundred thousand, so each is noted; of the other kinds there are
-// few, and all are read again.
+// pending is a batch of changes. Policies and resources come by the hundred thousand, so each is noted; of the other kinds
+// there are few, and all are read again.
 type pending struct {
-	// policies are the new objects; nil ones have been deleted.
+	// policies are the new objects; nil ones have been deleted. So it is with resources and requests.
 	policies   map[policy.Ref]client.Object
+	resources  map[types.NamespacedName]client.Object
+	requests   map[types.NamespacedName]client.Object
 	keys       bool
 	providers  bool
 	namespaces bool
 }
 
 func (p pending) empty() bool {
-	return len(p.policies) == 0 && !p.keys && !p.providers && !p.namespaces
+	return len(p.policies)+len(p.resources)+len(p.requests) == 0 && !p.keys && !p.providers && !p.namespaces
 }
 
 func newChanges() *changes { return &changes{wake: make(chan struct{}, 1)} }
@@ -94,6 +98,11 @@ func (o *Observer) register(ctx context.Context) ([]registration, error) {
 		{"IdentityProviders", &v1alpha1.IdentityProvider{}, otherHandler(c, func(p *pending) { p.providers = true })},
 		{"Secrets", &corev1.Secret{}, otherHandler(c, func(p *pending) { p.keys, p.providers = true, true })},
 	}
+	if o.options.UMA {
+		kinds = append(kinds,
+			watchedKind{"ProtectedResources", &v1alpha1.ProtectedResource{}, eachHandler(c.resource)},
+			watchedKind{"PermissionRequests", &v1alpha1.PermissionRequest{}, eachHandler(c.request)})
+	}
 	kinds = append(kinds, recordKinds(o.options.Records)...)
 	registrations := make([]registration, 0, len(kinds))
 	for _, kind := range kinds {
@@ -110,16 +119,39 @@ func (o *Observer) register(ctx context.Context) ([]registration, error) {
 	return registrations, nil
 }
 
+func (c *changes) resource(name types.NamespacedName, object client.Object) {
+	c.note(func(p *pending) { p.resources = noted(p.resources, name, object) })
+}
+
+func (c *changes) request(name types.NamespacedName, object client.Object) {
+	c.note(func(p *pending) { p.requests = noted(p.requests, name, object) })
+}
+
+func noted(objects map[types.NamespacedName]client.Object, name types.NamespacedName, object client.Object) map[types.NamespacedName]client.Object {
+	if objects == nil {
+		objects = map[types.NamespacedName]client.Object{}
+	}
+	objects[name] = object
+	return objects
+}
+
 func policyHandler(c *changes, ref func(namespace, name string) policy.Ref) cache.ResourceEventHandler {
+	return eachHandler(func(name types.NamespacedName, object client.Object) {
+		c.policy(ref(name.Namespace, name.Name), object)
+	})
+}
+
+// eachHandler notes each object that comes or changes, and nil for one that goes.
+func eachHandler(note func(types.NamespacedName, client.Object)) cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
 		AddFunc: func(added any) {
 			if object, ok := added.(client.Object); ok {
-				c.policy(ref(object.GetNamespace(), object.GetName()), object)
+				note(client.ObjectKeyFromObject(object), object)
 			}
 		},
 		UpdateFunc: func(before, after any) {
 			if object, ok := after.(client.Object); ok && changed(before, after) {
-				c.policy(ref(object.GetNamespace(), object.GetName()), object)
+				note(client.ObjectKeyFromObject(object), object)
 			}
 		},
 		DeleteFunc: func(deleted any) {
@@ -130,7 +162,7 @@ func policyHandler(c *changes, ref func(namespace, name string) policy.Ref) cach
 			}
 			namespace, name, err := cache.SplitMetaNamespaceKey(key)
 			if err == nil {
-				c.policy(ref(namespace, name), nil)
+				note(types.NamespacedName{Namespace: namespace, Name: name}, nil)
 			}
 		},
 	}
@@ -158,6 +190,14 @@ func changed(before, after any) bool {
 	case *v1alpha1.ClusterAccessPolicy:
 		before, ok := before.(*v1alpha1.ClusterAccessPolicy)
 		return !ok || before.UID != after.UID || !reflect.DeepEqual(before.Spec, after.Spec)
+	case *v1alpha1.ProtectedResource:
+		before, ok := before.(*v1alpha1.ProtectedResource)
+		return !ok || before.UID != after.UID || deleted(before) != deleted(after) || !reflect.DeepEqual(before.Spec, after.Spec)
+	case *v1alpha1.PermissionRequest:
+		// What was decided is in the status, which has no generation.
+		before, ok := before.(*v1alpha1.PermissionRequest)
+		return !ok || before.UID != after.UID || deleted(before) != deleted(after) || !reflect.DeepEqual(before.Spec, after.Spec) ||
+			before.Status.State != after.Status.State || !slices.Equal(before.Status.Scopes, after.Status.Scopes)
 	case *metav1.PartialObjectMetadata:
 		before, ok := before.(*metav1.PartialObjectMetadata)
 		return !ok || !maps.Equal(before.Labels, after.Labels)
@@ -167,3 +207,6 @@ func changed(before, after any) bool {
 	}
 	return true
 }
+
+// deleted says whether the object is going to go, and waits for a finalizer of somebody.
+func deleted(object client.Object) bool { return object.GetDeletionTimestamp() != nil }

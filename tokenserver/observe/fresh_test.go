@@ -18,9 +18,14 @@ import (
 // startBounded starts an observer whose view may be as old as the limit.
 func startBounded(t *testing.T, config *rest.Config, limit time.Duration) observing {
 	t.Helper()
-	holder := &snapshot.Holder{}
-	records := &record.Index{}
-	o, err := New(Options{Config: config, Namespace: system, Holder: holder, Records: records, Log: testr.New(t), MaxStaleness: limit})
+	return startWith(t, Options{Config: config, MaxStaleness: limit})
+}
+
+func startWith(t *testing.T, options Options) observing {
+	t.Helper()
+	holder, records := &snapshot.Holder{}, &record.Index{}
+	options.Namespace, options.Holder, options.Records, options.Log = system, holder, records, testr.New(t)
+	o, err := New(options)
 	if err != nil {
 		t.Fatal(err)
 	}

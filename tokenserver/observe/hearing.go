@@ -20,6 +20,9 @@ func (o Options) watches() sets.Set[string] {
 	if o.Records != nil {
 		resources.Insert("issuedtokens", "tokenrevocations")
 	}
+	if o.UMA {
+		resources.Insert("protectedresources", "permissionrequests")
+	}
 	return resources
 }
 

@@ -35,7 +35,10 @@ type Options struct {
 	Holder *snapshot.Holder
 	// Records gets the records of tokens and the revocations as they are seen; nil: they are not watched.
 	Records Records
-	Log     logr.Logger
+	// UMA says that ProtectedResources and PermissionRequests are watched, in all namespaces. Without it no right to them is
+	// needed.
+	UMA bool
+	Log logr.Logger
 	// Pause is how long changes are gathered before a snapshot is composed; 0: 20 ms.
 	Pause time.Duration
 	// KeyPatience is how long Ready waits for a key set that the manager says it has made; 0: 30 s.

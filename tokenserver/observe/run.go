@@ -44,9 +44,10 @@ func (o *Observer) run(ctx context.Context, registrations []registration) {
 	}
 }
 
-// compileEarly compiles policies while the other kinds are still on their way; those are read when all are there.
+// compileEarly compiles policies and resources while the other kinds are still on their way; those are read when all are there.
 func (o *Observer) compileEarly(ctx context.Context) {
-	if err := o.builder.apply(ctx, pending{policies: o.changes.take().policies}); err != nil {
+	batch := o.changes.take()
+	if err := o.builder.apply(ctx, pending{policies: batch.policies, resources: batch.resources, requests: batch.requests}); err != nil {
 		o.options.Log.Error(err, "Could not compile policies")
 	}
 }
@@ -73,7 +74,7 @@ func (o *Observer) build(ctx context.Context) time.Duration {
 		last.Builds += before.Builds
 	}
 	o.stats.Store(&last)
-	o.options.Log.V(1).Info("Built a snapshot", "policies", s.Counts.Policies, "keys", s.Counts.Keys,
+	o.options.Log.V(1).Info("Built a snapshot", "policies", s.Counts.Policies, "resources", s.Counts.Resources, "keys", s.Counts.Keys,
 		"providers", s.Counts.Providers, "took", took.String())
 	return max(o.options.Pause, min(took, longestPause))
 }

@@ -34,6 +34,10 @@ func informersOf(source Source, namespace string, watched labels.Selector) func(
 			kind = v1alpha1.GroupVersion.WithKind("AccessPolicy")
 		case *v1alpha1.ClusterAccessPolicy:
 			kind = v1alpha1.GroupVersion.WithKind("ClusterAccessPolicy")
+		case *v1alpha1.ProtectedResource:
+			kind = v1alpha1.GroupVersion.WithKind("ProtectedResource")
+		case *v1alpha1.PermissionRequest:
+			kind = v1alpha1.GroupVersion.WithKind("PermissionRequest")
 		case *v1alpha1.SigningKey:
 			kind, of = v1alpha1.GroupVersion.WithKind("SigningKey"), namespace
 		case *v1alpha1.IdentityProvider:

@@ -44,6 +44,17 @@ kind: ServiceAccount
 metadata: {name: ci, namespace: team-a}
 ---
 apiVersion: tokenwright.dev/v1alpha1
+kind: ProtectedResource
+metadata: {name: album, namespace: team-c, labels: {x: "y"}, annotations: {x: "y"}}
+spec: {audience: photos.example.com, scopes: [view]}
+---
+apiVersion: tokenwright.dev/v1alpha1
+kind: PermissionRequest
+metadata: {name: asked, namespace: team-c}
+spec: {resource: {name: album, uid: u}, audience: photos.example.com, owner: alice, requester: bob, scopes: [view]}
+status: {state: Approved}
+---
+apiVersion: tokenwright.dev/v1alpha1
 kind: TokenRevocation
 metadata: {name: stolen, namespace: tokenwright-system}
 spec: {token: {id: stolen}}
@@ -52,11 +63,12 @@ spec: {token: {id: stolen}}
 	w.start()
 	want := map[string]string{
 		"AccessPolicy": "team-a/allow", "ClusterAccessPolicy": "deny", "IdentityProvider": system + "/users", "SigningKey": system + "/registry",
-		"Secret": system + "/registry-signing-key " + system + "/users", "Namespace": "team-a team-b",
+		"Secret": system + "/registry-signing-key " + system + "/users", "Namespace": "team-a team-b team-c", "ProtectedResource": "team-c/album", "PermissionRequest": "",
 	}
 	got := map[string]string{
 		"AccessPolicy": w.has(accessPolicyKind), "ClusterAccessPolicy": w.has(clusterAccessPolicyKind), "IdentityProvider": w.has(identityProviderKind),
 		"SigningKey": w.has(signingKeyKind), "Secret": w.has(secretKind), "Namespace": w.has(namespaceKind),
+		"ProtectedResource": w.has(protectedResourceKind), "PermissionRequest": w.has(v1alpha1.GroupVersion.WithKind("PermissionRequest")),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -74,7 +86,7 @@ spec: {token: {id: stolen}}
 		t.Errorf("labels of namespaces (-want +got):\n%s", diff)
 	}
 	for _, text := range []string{
-		"ServiceAccounts cannot log in here", `"objects"=2`, "Runs without a cluster: no records of tokens and no revocation of tokens, no ServiceAccounts",
+		"ServiceAccounts cannot log in here", `"objects"=3`, "Runs without a cluster: no records of tokens and no revocation of tokens, no ServiceAccounts",
 	} {
 		if !w.said(text) {
 			t.Errorf("the log does not say %q:\n%s", text, w.logged())

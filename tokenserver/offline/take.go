@@ -17,6 +17,7 @@ import (
 var (
 	accessPolicyKind        = v1alpha1.GroupVersion.WithKind("AccessPolicy")
 	clusterAccessPolicyKind = v1alpha1.GroupVersion.WithKind("ClusterAccessPolicy")
+	protectedResourceKind   = v1alpha1.GroupVersion.WithKind("ProtectedResource")
 	identityProviderKind    = v1alpha1.GroupVersion.WithKind("IdentityProvider")
 	secretKind              = corev1.SchemeGroupVersion.WithKind("Secret")
 	namespaceKind           = corev1.SchemeGroupVersion.WithKind("Namespace")
@@ -31,6 +32,7 @@ func (o *Offline) take(set *manifest.Set) {
 	var n changes
 	replace(o, &n, accessPolicyKind, set.AccessPolicies, nil)
 	replace(o, &n, clusterAccessPolicyKind, set.ClusterAccessPolicies, nil)
+	replace(o, &n, protectedResourceKind, set.ProtectedResources, nil)
 	o.replaceNamespaces(set)
 	replace(o, &n, secretKind, set.Secrets, func(secret *corev1.Secret) bool {
 		_, watched := secret.Labels[v1alpha1.LabelWatch]
@@ -88,7 +90,7 @@ func trim(object client.Object) {
 	object.SetFinalizers(nil)
 	object.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
 	switch object.(type) {
-	case *v1alpha1.AccessPolicy, *v1alpha1.ClusterAccessPolicy:
+	case *v1alpha1.AccessPolicy, *v1alpha1.ClusterAccessPolicy, *v1alpha1.ProtectedResource:
 		object.SetLabels(nil)
 	}
 }
@@ -105,18 +107,24 @@ func (o *Offline) remember(set *manifest.Set) {
 	for _, p := range set.IdentityProviders {
 		all[p] = true
 	}
+	for _, r := range set.ProtectedResources {
+		all[r] = true
+	}
 	for _, s := range set.Secrets {
 		all[s] = true
 	}
 	o.taken = all
 }
 
-// replaceNamespaces has the namespaces of the manifests in the store, and those that AccessPolicies speak of: where nobody
-// can make one, a policy in it does.
+// replaceNamespaces has the namespaces of the manifests in the store, and those of AccessPolicies and ProtectedResources:
+// where nobody can make one, what is in it does.
 func (o *Offline) replaceNamespaces(set *manifest.Set) {
 	wanted := map[string]map[string]string{}
 	for _, p := range set.AccessPolicies {
 		wanted[p.Namespace] = map[string]string{corev1.LabelMetadataName: p.Namespace}
+	}
+	for _, r := range set.ProtectedResources {
+		wanted[r.Namespace] = map[string]string{corev1.LabelMetadataName: r.Namespace}
 	}
 	for _, n := range set.Namespaces {
 		wanted[n.Name] = n.Labels

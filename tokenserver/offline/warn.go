@@ -8,6 +8,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/openid"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/provider"
+	"github.com/tokenwright/tokenwright/tokenserver/resource"
 )
 
 // warn logs what an object of the set does not do, though it is in force: in a cluster its status would say so. Of objects
@@ -28,6 +29,12 @@ func (o *Offline) warn(set *manifest.Set) bool {
 			o.warnPolicy(set.Source(p), "ClusterAccessPolicy", p.Name, p.Spec.Effect, problems)
 		}
 	}
+	for _, r := range set.ProtectedResources {
+		if !o.taken[r] {
+			fresh = true
+			o.warnResource(set.Source(r), r)
+		}
+	}
 	fresh = o.warnProviders(set) || fresh
 	if set.Skipped != o.told.skipped {
 		o.told.skipped = set.Skipped
@@ -44,6 +51,16 @@ func (o *Offline) warnPolicy(at manifest.Source, kind, name string, effect v1alp
 	for _, p := range problems {
 		o.options.Log.Info("Found a problem of a policy", "file", at.File, "line", at.LineOf(p.Path), "kind", kind, "name", name,
 			"path", p.Path, "reason", p.Reason, "problem", p.Message, "consequence", consequence)
+	}
+}
+
+// warnResource says why a resource is not served: an API server would have taken it, too. It has a taken id or uri only at
+// some audience, of which the observer knows.
+func (o *Offline) warnResource(at manifest.Source, r *v1alpha1.ProtectedResource) {
+	_, problems := resource.Compile(r)
+	for _, p := range problems {
+		o.options.Log.Info("Found a problem of a resource", "file", at.File, "line", at.LineOf(p.Path), "kind", "ProtectedResource",
+			"name", r.Namespace+"/"+r.Name, "path", p.Path, "reason", p.Reason, "problem", p.Message, "consequence", "it is not served")
 	}
 }
 

@@ -52,7 +52,7 @@ func (p *Policy) namesCaller(req *Request) bool {
 func (p *Policy) miss(req *Request, r Reason) NearMiss {
 	m := NearMiss{RuleRef: RuleRef{r.Policy, r.Rule}, Action: r.Action}
 	m.Audience = !p.speaksOf(req.Audience)
-	m.Admission = p.ref.Kind == KindAccessPolicy && (req.Admits == nil || !req.Admits(p.ref.Namespace))
+	m.Admission = p.ref.Kind != KindClusterAccessPolicy && (req.Admits == nil || !req.Admits(p.ref.Namespace))
 	if p.when == nil {
 		return m
 	}

@@ -41,6 +41,9 @@ func (d drawer) number(what string, low, high int) int {
 func drawObject(t *rapid.T, label string) object {
 	d := drawer{t, label, rapid.IntRange(0, 4).Draw(t, label+"odd") == 4}
 	o := object{namespace: d.word("namespace", "", "a", "a", "b"), name: label}
+	if o.namespace != "" && d.number("gives", 0, 3) == 3 {
+		return drawApproval(d, o)
+	}
 	if d.number("effect", 0, 3) == 3 {
 		o.spec.Effect = v1alpha1.EffectDeny
 	}
@@ -72,6 +75,20 @@ func drawObject(t *rapid.T, label string) object {
 		o.spec.Rules = append(o.spec.Rules, r)
 	}
 	o.spec.When = drawWhen(d)
+	return o
+}
+
+// drawApproval draws an owner, or a request that was approved.
+func drawApproval(d drawer, o object) object {
+	o.gives = d.word("kind", KindProtectedResource, KindPermissionRequest)
+	o.spec.Subjects = []v1alpha1.Subject{{Kind: v1alpha1.SubjectUser, Name: d.word("user", "alice", "bob", "a/x", "system:serviceaccount:a:ci", "!",
+		"", "system:anonymous", "system:authenticated", "system:serviceaccount:a:")}}
+	o.spec.Audiences = []v1alpha1.Audience{v1alpha1.Audience(d.word("at", "r1", "r1", "r2", "!", ""))}
+	o.spec.Rules = []v1alpha1.Rule{{
+		Type:    d.word("of", "album", "album", "!", "repository", "registry", "oauth", "nats", ""),
+		Names:   []v1alpha1.ResourceName{v1alpha1.ResourceName(d.word("resource", "x", "a", "a", "b", "a/x", "!", "*", "**", "x*", "${subject.username}", "a//x", ""))},
+		Actions: []v1alpha1.Action{v1alpha1.Action(d.word("first", "pull", "push", "!", "*", "")), v1alpha1.Action(d.word("second", "pull", "foo", "!", "*"))},
+	}}
 	return o
 }
 

@@ -14,7 +14,8 @@ const (
 	KindClusterAccessPolicy = "ClusterAccessPolicy"
 )
 
-// Ref names a policy. Namespace is empty for a ClusterAccessPolicy.
+// Ref names a policy, or what gives something to one user as a policy would: see Approval. Namespace is empty for a
+// ClusterAccessPolicy.
 type Ref struct {
 	Kind, Namespace, Name string
 }

@@ -63,7 +63,7 @@ func (p *Policy) sample(who principal, r *rule, n *pattern) (Request, bool) {
 	if r.typ == v1alpha1.TypeRegistry && n.Match(catalog, []string{catalog}, &values, false) {
 		req.Resource.Name = catalog // there is nothing else
 	}
-	if p.ref.Kind == KindAccessPolicy {
+	if p.ref.Kind != KindClusterAccessPolicy {
 		if req.Resource.Type == v1alpha1.TypeRepository {
 			req.Resource.Name = p.ref.Namespace + "/" + text
 		} else {

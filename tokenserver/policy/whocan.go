@@ -167,9 +167,10 @@ func overruled(allow Reason, why []Reason) bool {
 	return slices.ContainsFunc(why, func(r Reason) bool { return r.Effect == v1alpha1.EffectDeny && r.outranks(allow) })
 }
 
-// outranks says whether a Deny counts against an Allow: the platform's against all, a tenant's against tenants'.
+// outranks says whether a Deny counts against an Allow: the platform's against all, a tenant's against those of tenants, their
+// resources and requests.
 func (r Reason) outranks(allow Reason) bool {
-	return r.Policy.Kind == KindClusterAccessPolicy || allow.Policy.Kind == KindAccessPolicy
+	return r.Policy.Kind == KindClusterAccessPolicy || allow.Policy.Kind != KindClusterAccessPolicy
 }
 
 // caller is who is that principal and nothing more than everybody of its kind.

@@ -159,69 +159,69 @@ func TestWhoCan(t *testing.T) {
 	}{
 		"users, groups and ServiceAccounts": {
 			"each by its rule", []object{
-				{"", "a", v1alpha1.PolicySpec{Subjects: append(users("alice"), groups("devs")...), Rules: append(repo("x/**", "push"), repo("**", "*")...)}, nil},
-				{"team-a", "b", v1alpha1.PolicySpec{Subjects: account, Rules: repo("team-a/app", "pull")}, nil},
+				{namespace: "", name: "a", spec: v1alpha1.PolicySpec{Subjects: append(users("alice"), groups("devs")...), Rules: append(repo("x/**", "push"), repo("**", "*")...)}},
+				{namespace: "team-a", name: "b", spec: v1alpha1.PolicySpec{Subjects: account, Rules: repo("team-a/app", "pull")}},
 			}, "", []string{"Group /devs: a 1", "ServiceAccount team-a/ci: b 0", "User /alice: a 1"}, nil,
 		},
 		"conditions": {
 			"times are known, addresses and expressions are not", []object{
-				{"", "late", v1alpha1.PolicySpec{Subjects: users("a"), Rules: repo("**", "pull"), When: &v1alpha1.When{NotAfter: "2020-01-01T00:00:00Z"}}, nil},
-				{"", "ends", v1alpha1.PolicySpec{Subjects: users("b"), Rules: repo("**", "pull"), When: &v1alpha1.When{NotAfter: "2028-01-01T00:00:00Z"}}, nil},
-				{"", "office", v1alpha1.PolicySpec{Subjects: users("c"), Rules: repo("**", "pull"), When: office}, nil},
-				{"", "cel", v1alpha1.PolicySpec{Subjects: users("d"), Rules: repo("**", "pull"), When: &v1alpha1.When{Expression: "true"}}, nil},
+				{namespace: "", name: "late", spec: v1alpha1.PolicySpec{Subjects: users("a"), Rules: repo("**", "pull"), When: &v1alpha1.When{NotAfter: "2020-01-01T00:00:00Z"}}},
+				{namespace: "", name: "ends", spec: v1alpha1.PolicySpec{Subjects: users("b"), Rules: repo("**", "pull"), When: &v1alpha1.When{NotAfter: "2028-01-01T00:00:00Z"}}},
+				{namespace: "", name: "office", spec: v1alpha1.PolicySpec{Subjects: users("c"), Rules: repo("**", "pull"), When: office}},
+				{namespace: "", name: "cel", spec: v1alpha1.PolicySpec{Subjects: users("d"), Rules: repo("**", "pull"), When: &v1alpha1.When{Expression: "true"}}},
 			}, "", []string{"User /b: ends 0 until 2028", "User /c: office 0 if", "User /d: cel 0 if"}, nil,
 		},
 		"conditions, from a known address": {
 			"", []object{
-				{"", "office", v1alpha1.PolicySpec{Subjects: users("c"), Rules: repo("**", "pull"), When: office}, nil},
-				{"", "other", v1alpha1.PolicySpec{Subjects: users("d"), Rules: repo("**", "pull"), When: &v1alpha1.When{SourceRanges: []v1alpha1.CIDR{"fd00::/8"}}}, nil},
+				{namespace: "", name: "office", spec: v1alpha1.PolicySpec{Subjects: users("c"), Rules: repo("**", "pull"), When: office}},
+				{namespace: "", name: "other", spec: v1alpha1.PolicySpec{Subjects: users("d"), Rules: repo("**", "pull"), When: &v1alpha1.When{SourceRanges: []v1alpha1.CIDR{"fd00::/8"}}}},
 			}, "10.1.1.1", []string{"User /c: office 0"}, nil,
 		},
 		"placeholders": {
 			"those of a user are known, those of a group's members are not", []object{
-				{"", "own", v1alpha1.PolicySpec{Subjects: append(users("app", "alice"), groups("devs")...), Rules: repo("team-a/${subject.username}", "pull")}, nil},
-				{"", "ns", v1alpha1.PolicySpec{Subjects: append(account, append(users("bob"), groups("system:serviceaccounts")...)...), Rules: repo("${subject.namespace}/**", "pull")}, nil},
-				{"", "extra", v1alpha1.PolicySpec{Subjects: users("carol"), Rules: repo("${subject.extra.team}/app", "pull")}, nil},
-				{"", "other", v1alpha1.PolicySpec{Subjects: groups("ops"), Rules: repo("team-b/${subject.username}", "pull")}, nil},
+				{namespace: "", name: "own", spec: v1alpha1.PolicySpec{Subjects: append(users("app", "alice"), groups("devs")...), Rules: repo("team-a/${subject.username}", "pull")}},
+				{namespace: "", name: "ns", spec: v1alpha1.PolicySpec{Subjects: append(account, append(users("bob"), groups("system:serviceaccounts")...)...), Rules: repo("${subject.namespace}/**", "pull")}},
+				{namespace: "", name: "extra", spec: v1alpha1.PolicySpec{Subjects: users("carol"), Rules: repo("${subject.extra.team}/app", "pull")}},
+				{namespace: "", name: "other", spec: v1alpha1.PolicySpec{Subjects: groups("ops"), Rules: repo("team-b/${subject.username}", "pull")}},
 			}, "", []string{
 				"Group /devs: own 0 fits", "Group /system:serviceaccounts: ns 0 fits", "ServiceAccount team-a/ci: ns 0", "User /app: own 0", "User /carol: extra 0 fits",
 			}, nil,
 		},
 		"Denies": {
 			"who is denied is not listed, and is named", []object{
-				{"", "all", v1alpha1.PolicySpec{Subjects: append(users("alice", "bob", "carol"), groups("system:authenticated")...), Rules: repo("**", "pull")}, nil},
-				{"", "no", v1alpha1.PolicySpec{Effect: deny, Subjects: users("bob"), Rules: repo("**", "*")}, nil},
-				{"", "perhaps", v1alpha1.PolicySpec{Effect: deny, Subjects: users("carol", "dave"), Rules: repo("**", "*"), When: office}, nil},
+				{namespace: "", name: "all", spec: v1alpha1.PolicySpec{Subjects: append(users("alice", "bob", "carol"), groups("system:authenticated")...), Rules: repo("**", "pull")}},
+				{namespace: "", name: "no", spec: v1alpha1.PolicySpec{Effect: deny, Subjects: users("bob"), Rules: repo("**", "*")}},
+				{namespace: "", name: "perhaps", spec: v1alpha1.PolicySpec{Effect: deny, Subjects: users("carol", "dave"), Rules: repo("**", "*"), When: office}},
 			}, "", []string{"Group /system:authenticated: all 0", "User /alice: all 0", "User /carol: all 0 unless perhaps"},
 			[]string{"User /bob: no 0", "User /carol: perhaps 0 if", "User /dave: perhaps 0 if"},
 		},
 		"a tenant's Deny": {
 			"it takes nothing that the platform gave", []object{
-				{"", "platform", v1alpha1.PolicySpec{Subjects: users("alice"), Rules: repo("**", "pull")}, nil},
-				{"team-a", "tenant", v1alpha1.PolicySpec{Subjects: users("alice", "bob"), Rules: repo("team-a/**", "pull")}, nil},
-				{"team-a", "no", v1alpha1.PolicySpec{Effect: deny, Subjects: groups("system:authenticated"), Rules: repo("team-a/app", "pull")}, nil},
+				{namespace: "", name: "platform", spec: v1alpha1.PolicySpec{Subjects: users("alice"), Rules: repo("**", "pull")}},
+				{namespace: "team-a", name: "tenant", spec: v1alpha1.PolicySpec{Subjects: users("alice", "bob"), Rules: repo("team-a/**", "pull")}},
+				{namespace: "team-a", name: "no", spec: v1alpha1.PolicySpec{Effect: deny, Subjects: groups("system:authenticated"), Rules: repo("team-a/app", "pull")}},
 			}, "", []string{"User /alice: platform 0"}, []string{"Group /system:authenticated: no 0"},
 		},
 		"a Deny that was not understood": {
 			"it means everybody", []object{
-				{"", "all", v1alpha1.PolicySpec{Subjects: groups("system:authenticated"), Rules: repo("**", "pull")}, nil},
-				{"", "broken", v1alpha1.PolicySpec{Effect: deny, Subjects: users("system:nobody"), Rules: repo("**", "pull")}, nil},
+				{namespace: "", name: "all", spec: v1alpha1.PolicySpec{Subjects: groups("system:authenticated"), Rules: repo("**", "pull")}},
+				{namespace: "", name: "broken", spec: v1alpha1.PolicySpec{Effect: deny, Subjects: users("system:nobody"), Rules: repo("**", "pull")}},
 			}, "", nil, []string{" /: broken 0"},
 		},
 		"an Allow that was not understood": {
-			"it gives nothing", []object{{"team-a", "a", v1alpha1.PolicySpec{Subjects: users("alice"), Rules: repo("team-b/**", "pull")}, nil}}, "", nil, nil,
+			"it gives nothing", []object{{namespace: "team-a", name: "a", spec: v1alpha1.PolicySpec{Subjects: users("alice"), Rules: repo("team-b/**", "pull")}}}, "", nil, nil,
 		},
 		"anonymous callers": {
 			"all is known of them", []object{
-				{"", "all", v1alpha1.PolicySpec{Subjects: append(groups("system:unauthenticated"), users("system:anonymous")...), Rules: repo("team-a/${subject.extra.x}", "pull")}, nil},
-				{"", "no", v1alpha1.PolicySpec{Subjects: groups("system:unauthenticated"), Rules: repo("team-a/*", "pull")}, nil},
+				{namespace: "", name: "all", spec: v1alpha1.PolicySpec{Subjects: append(groups("system:unauthenticated"), users("system:anonymous")...), Rules: repo("team-a/${subject.extra.x}", "pull")}},
+				{namespace: "", name: "no", spec: v1alpha1.PolicySpec{Subjects: groups("system:unauthenticated"), Rules: repo("team-a/*", "pull")}},
 			}, "", []string{"Group /system:unauthenticated: no 0"}, nil,
 		},
 		"another action, audience or type": {
 			"", []object{
-				{"", "a", v1alpha1.PolicySpec{Subjects: users("a"), Rules: repo("**", "push")}, nil},
-				{"", "b", v1alpha1.PolicySpec{Subjects: users("a"), Audiences: []v1alpha1.Audience{"other"}, Rules: repo("**", "pull")}, nil},
-				{"", "c", v1alpha1.PolicySpec{Subjects: users("a"), Rules: []v1alpha1.Rule{{Type: "registry", Names: []v1alpha1.ResourceName{"**"}, Actions: []v1alpha1.Action{"*"}}}}, nil},
+				{namespace: "", name: "a", spec: v1alpha1.PolicySpec{Subjects: users("a"), Rules: repo("**", "push")}},
+				{namespace: "", name: "b", spec: v1alpha1.PolicySpec{Subjects: users("a"), Audiences: []v1alpha1.Audience{"other"}, Rules: repo("**", "pull")}},
+				{namespace: "", name: "c", spec: v1alpha1.PolicySpec{Subjects: users("a"), Rules: []v1alpha1.Rule{{Type: "registry", Names: []v1alpha1.ResourceName{"**"}, Actions: []v1alpha1.Action{"*"}}}}},
 			}, "", nil, nil,
 		},
 	}

@@ -47,7 +47,7 @@ func (c *Catalog) With(audience string, resources []*Resource) *Catalog {
 func newShelf(resources []*Resource) *shelf {
 	s := &shelf{
 		byID: make(map[string]*Resource, len(resources)), byName: make(map[string]*Resource, len(resources)),
-		byType: map[string][]*Resource{}, byScope: map[string][]*Resource{}, uris: uris{exact: map[string]*Resource{}},
+		byType: map[string][]*Resource{}, byScope: map[string][]*Resource{}, uris: uris{claims: map[string]claim{}},
 	}
 	for _, r := range oldestFirst(resources) {
 		if s.byID[r.ID] != nil {
@@ -62,7 +62,6 @@ func newShelf(resources []*Resource) *shelf {
 		}
 		s.all = append(s.all, r)
 	}
-	s.uris.finish()
 	slices.SortFunc(s.all, func(a, b *Resource) int { return strings.Compare(a.ID, b.ID) })
 	for _, r := range s.all {
 		s.byType[r.Type] = append(s.byType[r.Type], r)
@@ -123,11 +122,16 @@ func (c *Catalog) WithScope(audience, scope string) []*Resource {
 	return c.shelf(audience).byScope[scope]
 }
 
-// ByURI returns the resource that holds the very uri, or nil.
-func (c *Catalog) ByURI(audience, uri string) *Resource { return c.shelf(audience).uris.exact[uri] }
+// ByURI returns the resource that holds the very uri, or nil. What a placeholder is called makes no difference.
+func (c *Catalog) ByURI(audience, uri string) *Resource { return c.shelf(audience).uris.holder(uri) }
 
 // Matching returns the resource whose uri fits best to a path: the one that is equal, or else the pattern with the longest
-// literal beginning, then the one with more segments. It is nil if none fits.
+// literal beginning, then the one with more segments, then one that ends before one with /*. It is nil if none fits.
+//
+// Paths are compared as they are given, byte by byte: /a/../b, /a//b, /a%2Fb, /A/b and /a/b/ are five others than /a/b. Whoever
+// asks must pass what its own router goes by: the path after decoding it once and cleaning it, without query and fragment, and
+// must refuse a request whose path has an encoded slash if anything behind it decodes again. An absolute URI has its scheme and
+// host in lower case, and no port that its scheme has anyway.
 func (c *Catalog) Matching(audience, path string) *Resource {
 	return c.shelf(audience).uris.match(path)
 }

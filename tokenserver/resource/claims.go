@@ -12,7 +12,7 @@ import (
 // tenants do not know of each other.
 func (c *Catalog) Taken(r *Resource) []policy.Problem {
 	s := c.shelf(r.Audience)
-	if holder := s.byID[r.ID]; holder != nil && holder.UID != r.UID {
+	if holder := s.byID[r.ID]; holder != nil && !holder.is(r) {
 		return []policy.Problem{{
 			Reason: v1alpha1.ReasonIDTaken, Path: "spec.id",
 			Message: fmt.Sprintf("%q is the id of an older resource of audience %q: choose another", r.ID, r.Audience),
@@ -20,7 +20,7 @@ func (c *Catalog) Taken(r *Resource) []policy.Problem {
 	}
 	var problems []policy.Problem
 	for i, u := range r.URIs {
-		if holder := s.uris.exact[u]; holder != nil && holder.UID != r.UID {
+		if holder := s.uris.holder(u); holder != nil && !holder.is(r) {
 			problems = append(problems, policy.Problem{
 				Reason: v1alpha1.ReasonURITaken, Path: fmt.Sprintf("spec.uris[%d]", i),
 				Message: fmt.Sprintf("%q is a uri of an older resource of audience %q: this one is served without it", u, r.Audience),
@@ -28,4 +28,9 @@ func (c *Catalog) Taken(r *Resource) []policy.Problem {
 		}
 	}
 	return problems
+}
+
+// is says whether both are one object, perhaps in two versions. Files have no uid.
+func (r *Resource) is(other *Resource) bool {
+	return r.Namespace == other.Namespace && r.Object == other.Object && r.UID == other.UID
 }

@@ -2,9 +2,7 @@ package resource
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -59,14 +57,9 @@ func Compile(object *v1alpha1.ProtectedResource) (*Resource, []policy.Problem) {
 		Owner: spec.Owner, OwnerManaged: spec.Owner != "" && spec.OwnerManagedAccess == v1alpha1.Allowed,
 		Created: object.CreationTimestamp.Time,
 	}
-	for _, s := range spec.Scopes {
-		r.Scopes = append(r.Scopes, string(s))
-	}
+	r.Scopes = texts(spec.Scopes)
 	slices.Sort(r.Scopes)
-	r.Scopes = slices.Compact(r.Scopes)
-	for _, u := range spec.URIs {
-		r.URIs = append(r.URIs, string(u))
-	}
+	r.URIs = texts(spec.URIs)
 	if len(spec.Attributes) > 0 {
 		r.Attributes = make(map[string][]string, len(spec.Attributes))
 		for _, a := range spec.Attributes {
@@ -76,52 +69,13 @@ func Compile(object *v1alpha1.ProtectedResource) (*Resource, []policy.Problem) {
 	return r, nil
 }
 
-// compiler collects what is wrong.
-type compiler struct{ problems []policy.Problem }
-
-func (c *compiler) problem(reason, path, format string, args ...any) {
-	c.problems = append(c.problems, policy.Problem{Reason: reason, Path: path, Message: fmt.Sprintf(format, args...)})
-}
-
-// Bounds of the schema.
-const (
-	maxScopes = 64
-	maxURIs   = 32
-)
-
-func (c *compiler) check(object *v1alpha1.ProtectedResource) {
-	spec := &object.Spec
-	if slices.Contains([]string{v1alpha1.TypeRepository, v1alpha1.TypeRegistry, v1alpha1.TypeNATS, v1alpha1.TypeOAuth}, spec.Type) {
-		c.problem(v1alpha1.ReasonReservedType, "spec.type", "must not be %s: that has a meaning of its own", spec.Type)
+func texts[S ~string](list []S) []string {
+	if len(list) == 0 {
+		return nil
 	}
-	if strings.Contains(spec.ID, "/") {
-		c.problem(v1alpha1.ReasonInvalidResource, "spec.id", "must not have a slash: only an id that is not given has one")
+	out := make([]string, 0, len(list))
+	for _, s := range list {
+		out = append(out, string(s))
 	}
-	if spec.Audience == "" {
-		c.problem(v1alpha1.ReasonInvalidResource, "spec.audience", "must not be empty")
-	}
-	if len(spec.Scopes) == 0 || len(spec.Scopes) > maxScopes {
-		c.problem(v1alpha1.ReasonInvalidResource, "spec.scopes", "must be 1 to %d", maxScopes)
-	}
-	for i, s := range spec.Scopes {
-		if message := ScopeProblem(string(s)); message != "" {
-			c.problem(v1alpha1.ReasonInvalidResource, fmt.Sprintf("spec.scopes[%d]", i), "%s", message)
-		}
-	}
-	if len(spec.URIs) > maxURIs {
-		c.problem(v1alpha1.ReasonInvalidResource, "spec.uris", "must be at most %d", maxURIs)
-	}
-	for i, u := range spec.URIs {
-		if message := URIProblem(string(u)); message != "" {
-			c.problem(v1alpha1.ReasonInvalidResource, fmt.Sprintf("spec.uris[%d]", i), "%s", message)
-		}
-	}
-}
-
-// ScopeProblem says what is wrong with a scope; nothing if all is well.
-func ScopeProblem(scope string) string {
-	if scope == "*" {
-		return "must not be *: a resource names its scopes"
-	}
-	return policy.ActionProblem(DefaultType, scope)
+	return out
 }

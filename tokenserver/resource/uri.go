@@ -1,92 +1,67 @@
 package resource
 
 import (
-	"cmp"
-	"slices"
+	"fmt"
 	"strings"
+	"unicode/utf8"
 )
 
 // uris finds resources by where they are.
 type uris struct {
-	// exact are all uris as they are written, also patterns.
-	exact map[string]*Resource
-	// patterns are those with {name} or /*, the most specific first.
-	patterns []pattern
+	// claims are all uris, by what they claim: see claimOf.
+	claims map[string]claim
+	// patterns are those with {name} or /*.
+	patterns patterns
 }
 
-// pattern is a uri with {name} or /*.
-type pattern struct {
-	text     string
-	segments []string
-	// rest says that anything may follow.
-	rest bool
-	// literal is how long the beginning without a placeholder is.
-	literal  int
-	resource *Resource
+// claim is who holds a uri, and whether it is a pattern.
+type claim struct {
+	holder  *Resource
+	pattern bool
+}
+
+// placeholder stands in a claim for every {name}. No text has it, and it sorts behind all that text can have.
+const placeholder = "\xff"
+
+// claimOf is the uri without the names of its placeholders. Two uris with one claim match the same paths: whoever came second
+// must not get them by calling {id} otherwise.
+func claimOf(uri string) string {
+	if !strings.Contains(uri, "{") {
+		return uri
+	}
+	segments := strings.Split(uri, "/")
+	for i, s := range segments {
+		if isPlaceholder(s) {
+			segments[i] = placeholder
+		}
+	}
+	return strings.Join(segments, "/")
 }
 
 // add gives the uri to the resource, unless somebody holds it.
-func (u *uris) add(text string, r *Resource) {
-	if u.exact[text] != nil {
+func (u *uris) add(uri string, r *Resource) {
+	claimed := claimOf(uri)
+	if u.claims[claimed].holder != nil {
 		return
 	}
-	u.exact[text] = r
-	trimmed, rest := strings.CutSuffix(text, "/*")
-	if !rest && !strings.Contains(text, "{") {
-		return
+	isPattern := strings.HasSuffix(uri, "/*") || strings.Contains(claimed, placeholder)
+	u.claims[claimed] = claim{r, isPattern}
+	if isPattern {
+		u.patterns.add(claimed, r)
 	}
-	literal := len(trimmed)
-	if at := strings.IndexByte(trimmed, '{'); at >= 0 {
-		literal = at
-	}
-	u.patterns = append(u.patterns, pattern{text, strings.Split(trimmed, "/"), rest, literal, r})
 }
 
-func (u *uris) finish() {
-	slices.SortFunc(u.patterns, func(a, b pattern) int {
-		return cmp.Or(
-			cmp.Compare(b.literal, a.literal), cmp.Compare(len(b.segments), len(a.segments)), compareBool(a.rest, b.rest),
-			strings.Compare(a.text, b.text),
-		)
-	})
-}
-
-func compareBool(a, b bool) int {
-	switch {
-	case a == b:
-		return 0
-	case b:
-		return -1
-	}
-	return 1
-}
+// holder is who holds the claim of a uri; nil if nobody does.
+func (u *uris) holder(uri string) *Resource { return u.claims[claimOf(uri)].holder }
 
 func (u *uris) match(path string) *Resource {
-	if r := u.exact[path]; r != nil {
-		return r
+	if c := u.claims[path]; c.holder != nil && !c.pattern {
+		return c.holder
 	}
-	segments := strings.Split(path, "/")
-	for i := range u.patterns {
-		if u.patterns[i].fits(segments) {
-			return u.patterns[i].resource
-		}
-	}
-	return nil
+	return u.patterns.match(path)
 }
 
-// fits compares segment by segment. A placeholder stands for one segment that is not empty.
-func (p *pattern) fits(segments []string) bool {
-	if len(segments) < len(p.segments) || !p.rest && len(segments) > len(p.segments) {
-		return false
-	}
-	for i, s := range p.segments {
-		if s != segments[i] && (!isPlaceholder(s) || segments[i] == "") {
-			return false
-		}
-	}
-	return true
-}
-
+// isPlaceholder says whether a segment of a uri stands for any segment.
 func isPlaceholder(segment string) bool {
 	return len(segment) > 2 && segment[0] == '{' && segment[len(segment)-1] == '}'
 }
@@ -96,23 +71,50 @@ func URIProblem(uri string) string {
 	rest := uri
 	for _, scheme := range []string{"https://", "http://"} {
 		if after, found := strings.CutPrefix(uri, scheme); found {
-			host, path, _ := strings.Cut(after, "/")
-			if host == "" {
-				return "must have a host after the scheme"
+			host, path, found := strings.Cut(after, "/")
+			switch {
+			case host == "" || !found:
+				return "must have a host and a path after the scheme"
+			case strings.ContainsAny(host, "{}*"):
+				return "must have no placeholder in the host"
 			}
 			rest = "/" + path
 			break
 		}
 	}
 	switch {
-	case uri == "" || len(uri) > 512:
+	case uri == "" || utf8.RuneCountInString(uri) > maxURI || !utf8.ValidString(uri):
 		return "must be 1 to 512 characters"
 	case !strings.HasPrefix(rest, "/"):
 		return "must begin with /, or be an absolute URI"
-	case strings.ContainsAny(uri, "?# ") || strings.ContainsFunc(uri, func(r rune) bool { return r < ' ' || r == 0x7f }):
+	case strings.ContainsAny(uri, "?# ") || strings.ContainsFunc(uri, control):
 		return "must have no query, fragment, blank or control character"
 	case strings.Contains(uri, "*") && (strings.Index(uri, "*") != len(uri)-1 || !strings.HasSuffix(uri, "/*")):
 		return "may have * only as its last segment"
 	}
+	if n := strings.Count(uri, "{"); n > maxPlaceholders || n > 0 && strings.Count(uri, "/") > maxSlashes {
+		return fmt.Sprintf("may have at most %d placeholders, and then %d slashes", maxPlaceholders, maxSlashes)
+	}
+	for segment := range strings.SplitSeq(rest, "/") {
+		switch {
+		case segment == "." || segment == "..":
+			return "must not have . or .. as a segment: no path that was cleaned has one"
+		case strings.ContainsAny(segment, "{}") && !placeholderName(segment):
+			return "may have { and } only around a name of letters, digits, dots, dashes and underscores that is a whole segment"
+		}
+	}
 	return ""
+}
+
+// placeholderName says whether the segment is {name}.
+func placeholderName(segment string) bool {
+	return isPlaceholder(segment) && !strings.ContainsFunc(segment[1:len(segment)-1], func(r rune) bool {
+		return !alphanumeric(r) && !strings.ContainsRune("._-", r)
+	})
+}
+
+func control(r rune) bool { return r < ' ' || r == 0x7f }
+
+func alphanumeric(r rune) bool {
+	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9'
 }

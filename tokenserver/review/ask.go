@@ -61,7 +61,7 @@ func (a Answer) Given(action string) []policy.Reason {
 		return allows
 	}
 	// It is granted in spite of a Deny: by the platform, which a tenant's does not touch.
-	return slices.DeleteFunc(allows, func(r policy.Reason) bool { return r.Policy.Kind == policy.KindAccessPolicy })
+	return slices.DeleteFunc(allows, func(r policy.Reason) bool { return r.Policy.Kind != policy.KindClusterAccessPolicy })
 }
 
 // Taken are the Denies because of which an action is not granted, and the Allows that they overrule; Allows alone end

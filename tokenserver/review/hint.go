@@ -166,5 +166,10 @@ func Policy(ref policy.Ref) string {
 	return ref.Kind + " " + ref.Namespace + "/" + ref.Name
 }
 
-// Rule is how a rule is called in a line of text.
-func Rule(r policy.RuleRef) string { return fmt.Sprintf("%s rules[%d]", Policy(r.Policy), r.Rule) }
+// Rule is how a rule is called in a line of text, or an object that gives what a rule would.
+func Rule(r policy.RuleRef) string {
+	if !isPolicy(r.Policy) {
+		return Policy(r.Policy)
+	}
+	return fmt.Sprintf("%s rules[%d]", Policy(r.Policy), r.Rule)
+}

@@ -17,6 +17,8 @@ func Overlay(before, manifests Objects) Objects {
 	after := Objects{
 		AccessPolicies:        overlaid(before.AccessPolicies, manifests.AccessPolicies),
 		ClusterAccessPolicies: overlaid(before.ClusterAccessPolicies, manifests.ClusterAccessPolicies),
+		ProtectedResources:    overlaid(before.ProtectedResources, asThere(manifests.ProtectedResources, before.ProtectedResources)),
+		PermissionRequests:    before.PermissionRequests,
 		SigningKeys:           overlaid(before.SigningKeys, withAge(manifests.SigningKeys, before.SigningKeys)),
 		Namespaces:            maps.Clone(before.Namespaces),
 	}
@@ -72,6 +74,29 @@ func withAge(keys, before []*v1alpha1.SigningKey) []*v1alpha1.SigningKey {
 	return aged
 }
 
+// asThere gives resources the age and the uid of those that they replace. Those that are new are the youngest, and nobody has
+// asked for them.
+func asThere(resources, before []*v1alpha1.ProtectedResource) []*v1alpha1.ProtectedResource {
+	there := map[nameKey]*v1alpha1.ProtectedResource{}
+	var youngest metav1.Time
+	for _, r := range before {
+		there[keyOf(r)] = r
+		if youngest.Before(&r.CreationTimestamp) {
+			youngest = r.CreationTimestamp
+		}
+	}
+	copies := make([]*v1alpha1.ProtectedResource, 0, len(resources))
+	for _, r := range resources {
+		r = r.DeepCopy()
+		r.CreationTimestamp = metav1.NewTime(youngest.Add(1))
+		if old := there[keyOf(r)]; old != nil {
+			r.CreationTimestamp, r.UID = old.CreationTimestamp, old.UID
+		}
+		copies = append(copies, r)
+	}
+	return copies
+}
+
 // differing returns the policies that the two have not, or not the same; both versions of what changed. Behind them, if
 // one has an audience that the other has not, come all policies, and if an audience admits other namespaces than before,
 // all of namespaces: any of them may be affected.
@@ -93,7 +118,7 @@ func differing(before, after *World) []*policy.Policy {
 			switch {
 			case !there || !equality.Semantic.DeepEqual(o.spec, from.objects[ref].spec):
 				changed = append(changed, p)
-			case all || tenants && ref.Kind == policy.KindAccessPolicy:
+			case all || tenants && ref.Kind != policy.KindClusterAccessPolicy:
 				affected = append(affected, p)
 			}
 		}

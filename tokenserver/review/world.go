@@ -14,6 +14,9 @@ import (
 type Objects struct {
 	AccessPolicies        []*v1alpha1.AccessPolicy
 	ClusterAccessPolicies []*v1alpha1.ClusterAccessPolicy
+	// ProtectedResources, and the PermissionRequests about them, give something to their owners and to whoever asked.
+	ProtectedResources []*v1alpha1.ProtectedResource
+	PermissionRequests []*v1alpha1.PermissionRequest
 	// SigningKeys are those of the system namespace: servers look at no others.
 	SigningKeys []*v1alpha1.SigningKey
 	// Namespaces are the labels of each namespace.
@@ -23,7 +26,8 @@ type Objects struct {
 // FromManifests are the objects of files, with the SigningKeys of the system namespace.
 func FromManifests(set *manifest.Set, systemNamespace string) Objects {
 	o := Objects{
-		AccessPolicies: set.AccessPolicies, ClusterAccessPolicies: set.ClusterAccessPolicies, Namespaces: map[string]map[string]string{},
+		AccessPolicies: set.AccessPolicies, ClusterAccessPolicies: set.ClusterAccessPolicies, ProtectedResources: set.ProtectedResources,
+		Namespaces: map[string]map[string]string{},
 	}
 	for _, key := range set.SigningKeys {
 		if key.Namespace == systemNamespace {
@@ -79,12 +83,13 @@ func New(o Objects, open bool) *World {
 		compiled, problems := compiler.ClusterAccessPolicy(p)
 		w.add(compiled, &p.Spec.PolicySpec, problems)
 	}
-	w.index = policy.NewIndex(w.policies)
 	keys := make([]snapshot.Keys, 0, len(o.SigningKeys))
 	for _, key := range o.SigningKeys {
 		keys = append(keys, snapshot.Keys{Object: key})
 	}
 	w.audiences = snapshot.Build(snapshot.Input{Keys: keys, Namespaces: snapshot.NewNamespaces(o.Namespaces)}).Audiences
+	w.protect(o)
+	w.index = policy.NewIndex(w.policies)
 	return w
 }
 

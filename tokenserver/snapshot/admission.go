@@ -1,6 +1,8 @@
 package snapshot
 
 import (
+	"maps"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
@@ -21,6 +23,9 @@ func (a Admission) Admits(namespace string) bool {
 	_, ok := a.names[namespace]
 	return ok
 }
+
+// Equal says whether both admit the same.
+func (a Admission) Equal(b Admission) bool { return a.all == b.all && maps.Equal(a.names, b.names) }
 
 // Namespaces are the namespaces of the cluster and their labels. It is immutable, so that a Builder can tell by its
 // address whether anything changed.

@@ -20,9 +20,8 @@ import (
 
 // Input is what a snapshot is composed of.
 type Input struct {
-	Policies  *policy.Index
-	Resources *resource.Catalog
-	Keys      []Keys
+	Policies *policy.Index
+	Keys     []Keys
 	// Namespaces are needed for SigningKeys that select them; nil: there are none.
 	Namespaces *Namespaces
 	// Providers that compiled and hold their names, and the prefixes of those that hold one and did not compile; those of
@@ -59,7 +58,7 @@ type Builder struct {
 // Build composes a snapshot. It never fails: what cannot be used says so in the snapshot.
 func (b *Builder) Build(in Input) *Snapshot {
 	s := &Snapshot{
-		Policies: in.Policies, Resources: in.Resources, Audiences: map[string]*Audience{}, BuiltAt: in.At, Seals: in.Seals,
+		Policies: in.Policies, Audiences: map[string]*Audience{}, BuiltAt: in.At, Seals: in.Seals,
 		Providers: slices.Clone(in.Providers), Prefixes: slices.Clone(in.Prefixes),
 	}
 	slices.SortFunc(s.Providers, func(a, b *provider.Provider) int { return strings.Compare(a.Name, b.Name) })
@@ -73,8 +72,15 @@ func (b *Builder) Build(in Input) *Snapshot {
 	if in.Policies != nil {
 		s.Counts.Policies = in.Policies.Len()
 	}
-	s.Counts.Providers, s.Counts.Resources = len(s.Providers), s.Resources.Len()
+	s.Counts.Providers = len(s.Providers)
 	return s
+}
+
+// Protect puts resources into a snapshot that nobody but who built it has seen, because it takes the snapshot's audiences to
+// know which are served; and with them the policies, so many of which are what resources and requests give to people.
+func (s *Snapshot) Protect(policies *policy.Index, approvals int, resources *resource.Catalog) {
+	s.Policies, s.Resources = policies, resources
+	s.Counts.Policies, s.Counts.Approvals, s.Counts.Resources = policies.Len()-approvals, approvals, resources.Len()
 }
 
 // addKeys adds the audiences and the public keys.

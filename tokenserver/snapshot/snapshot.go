@@ -49,8 +49,8 @@ type Snapshot struct {
 type Counts struct {
 	// Policies that were indexed, also those with problems.
 	Policies int
-	// Resources that are served.
-	Resources int
+	// Resources that are served, and Approvals: what they, and the requests that were approved, give to their owners and others.
+	Resources, Approvals int
 	// Keys in the JWKS.
 	Keys int
 	// SigningKeys that are not being deleted, and how many of them can sign: one that is being deleted shall not.

@@ -25,7 +25,8 @@ type ProtectedResourceSpecApplyConfiguration struct {
 	URIs []apiv1alpha1.ResourceURI `json:"uris,omitempty"`
 	// scopes are what can be done with the resource: the actions of the policies' rules.
 	Scopes []apiv1alpha1.ResourceScope `json:"scopes,omitempty"`
-	// owner is the user whose resource it is, with the provider's prefix; nobody's when absent.
+	// owner is the user whose resource it is, with the provider's prefix; nobody's when absent. A ServiceAccount is
+	// system:serviceaccount:<namespace>:<name>.
 	Owner *string `json:"owner,omitempty"`
 	// ownerManagedAccess says whether the owner has every scope, and may approve PermissionRequests of others.
 	OwnerManagedAccess *apiv1alpha1.Permission `json:"ownerManagedAccess,omitempty"`
