@@ -100,7 +100,7 @@ func (s *server) metadata() *discovery.Metadata {
 	known := discovery.Document{
 		Issuer: s.options.Issuer, JWKS: base + discovery.Path, TokenEndpoint: base + docker.Path,
 		IntrospectionEndpoint: base + oauth.PathIntrospect, IntrospectionAuthMethods: callers,
-		GrantTypes: docker.GrantTypes(), TokenAuthMethods: []string{"none", "client_secret_basic"},
+		GrantTypes: docker.GrantTypes(s.options.UMA), TokenAuthMethods: []string{"none", "client_secret_basic"},
 	}
 	if !s.revokes() { // nor is there a record of a refresh token
 		known.GrantTypes = slices.DeleteFunc(known.GrantTypes, func(name string) bool { return name == docker.GrantRefresh })

@@ -43,7 +43,7 @@ type Granter struct {
 func (g *Granter) Grant(ctx context.Context, by Grant, request *Request) (Answer, error) {
 	progress := &issue.Request{
 		ID: request.ID, Grant: by.Name(request), Scopes: request.Scopes, SourceIP: request.Source,
-		ClientID: request.ClientID, Account: request.Account, NATS: request.NATS, Ids: request.Ids, Time: request.Time,
+		ClientID: request.ClientID, Account: request.Account, NATS: request.NATS, UMA: request.UMA, Ids: request.Ids, Time: request.Time,
 	}
 	answer, failure := g.steps(ctx, by, request, progress)
 	if failure != nil {

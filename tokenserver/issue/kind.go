@@ -17,6 +17,8 @@ type kind interface {
 	holds(typ string) bool
 	// entitle adds what policies give beside the scopes.
 	entitle(request *Request, v *verdict, budget *policy.Budget) error
+	// standsFor says whether the token has the word for protected resources.
+	standsFor(request *Request) bool
 	// claims returns the header's typ and what the token says.
 	claims(request *Request, v *verdict, at times, issuer, id string) (typ string, claims token.Claims)
 }
@@ -32,6 +34,8 @@ func (registryToken) holds(typ string) bool {
 }
 
 func (registryToken) entitle(*Request, *verdict, *policy.Budget) error { return nil }
+
+func (registryToken) standsFor(*Request) bool { return false }
 
 func (registryToken) claims(request *Request, v *verdict, at times, issuer, id string) (string, token.Claims) {
 	subject := request.Caller.Username
@@ -78,7 +82,12 @@ func (accessToken) entitle(request *Request, v *verdict, budget *policy.Budget) 
 	return nil
 }
 
-func (accessToken) claims(request *Request, v *verdict, at times, issuer, id string) (string, token.Claims) {
+// standsFor is true for whoever asks: it gives nothing that the caller could not have by proving who it is.
+func (accessToken) standsFor(request *Request) bool {
+	return request.UMA && !request.Caller.IsAnonymous()
+}
+
+func (t accessToken) claims(request *Request, v *verdict, at times, issuer, id string) (string, token.Claims) {
 	vouched := ""
 	if namespace, _ := request.Caller.ServiceAccount(); namespace != "" {
 		vouched = request.Caller.Provider // of other users the prefix of the name says it
@@ -86,7 +95,25 @@ func (accessToken) claims(request *Request, v *verdict, at times, issuer, id str
 	return token.TypeAccess, token.AccessClaims{
 		Issuer: issuer, Subject: request.Caller.Username, Audience: request.Audience.Name, ID: id,
 		Expiry: at.expires, NotBefore: at.issued, IssuedAt: at.issued,
-		ClientID: cmp.Or(request.Client, request.Caller.Username), Scope: scope.Join(v.granted), Application: v.application,
+		ClientID: cmp.Or(request.Client, request.Caller.Username), Scope: t.scope(request, v), Application: v.application,
 		Provider: vouched, Through: request.Through,
 	}
+}
+
+// ScopeUMA is the scope that asks for an access token which stands for the caller where requesting party tokens are issued, and
+// ActionUMA the action of a rule of type oauth by which a token speaks for a resource server.
+const (
+	ScopeUMA  = "uma_authorization"
+	ActionUMA = "uma_protection"
+)
+
+func (t accessToken) scope(request *Request, v *verdict) string {
+	text := scope.Join(v.granted)
+	switch {
+	case !t.standsFor(request):
+		return text
+	case text == "":
+		return ScopeUMA
+	}
+	return text + " " + ScopeUMA
 }
