@@ -94,7 +94,9 @@ type Request struct {
 	Credential string
 	// RefreshID is the id of the refresh token that came, or that goes with the answer.
 	RefreshID string
-	Time      time.Time
+	// TicketID is the id of the permission ticket that came.
+	TicketID string
+	Time     time.Time
 }
 
 // Token is what was issued.
@@ -203,6 +205,6 @@ func (i *Issuer) sign(request *Request, as kind, verdict *verdict, at times, id 
 	}
 	record := request.Record(audit.Issued)
 	record.TokenID, record.KeyID = id, request.Audience.Signer.KeyID()
-	record.Granted, record.Why, record.WhyOmitted, record.Failed = texts(verdict.granted), verdict.why, verdict.omitted, verdict.failed
+	as.describe(&record, verdict)
 	return minted, record, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/audit"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
@@ -19,15 +20,24 @@ type kind interface {
 	entitle(request *Request, v *verdict, budget *policy.Budget) error
 	// standsFor says whether the token has the word for protected resources.
 	standsFor(request *Request) bool
+	// describe puts what is granted into the audit record.
+	describe(record *audit.Record, v *verdict)
 	// claims returns the header's typ and what the token says.
 	claims(request *Request, v *verdict, at times, issuer, id string) (typ string, claims token.Claims)
+}
+
+// granted describes tokens that hold scopes.
+type granted struct{}
+
+func (granted) describe(record *audit.Record, v *verdict) {
+	record.Granted, record.Why, record.WhyOmitted, record.Failed = texts(v.granted), v.why, v.omitted, v.failed
 }
 
 // times are iat and nbf, which are one, and exp.
 type times struct{ issued, expires int64 }
 
 // registryToken is a token of the Docker token protocol.
-type registryToken struct{}
+type registryToken struct{ granted }
 
 func (registryToken) holds(typ string) bool {
 	return typ == v1alpha1.TypeRepository || typ == v1alpha1.TypeRegistry
@@ -58,7 +68,7 @@ func access(granted []scope.Scope) []token.Access {
 }
 
 // accessToken is an access token of RFC 9068.
-type accessToken struct{}
+type accessToken struct{ granted }
 
 // holds is true of all types but nats: what those allow has a claim of its own.
 func (accessToken) holds(typ string) bool { return typ != v1alpha1.TypeNATS }
