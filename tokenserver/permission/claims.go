@@ -2,6 +2,8 @@ package permission
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -45,3 +47,6 @@ func plain(text string) bool {
 	}
 	return true
 }
+
+// SameClaims says whether a resource server said the same of two requests.
+func SameClaims(a, b map[string][]string) bool { return maps.EqualFunc(a, b, slices.Equal) }

@@ -43,8 +43,9 @@ type Granted struct {
 type Answer struct {
 	// Granted has no resource of which nothing is granted, and the order of the asks.
 	Granted []Granted
-	// Whole says that all that the client named is granted: of each resource the scopes that it named, or any if it named none.
-	Whole bool
+	// Denied are the scopes that the client named and that are not granted, and all those asked for of a resource that it named
+	// without any, if none is granted. Without them the client got all that it named.
+	Denied []Ask
 }
 
 // Evaluate asks the policies about each.
@@ -67,10 +68,10 @@ func (a *Asker) Evaluate(asks []Ask) Answer {
 			decided[n] = a.one(&asks[n])
 		}
 	}
-	answer := Answer{Whole: true}
+	var answer Answer
 	for n := range decided {
-		if d := &decided[n]; d.Named && (len(d.Scopes) == 0 || !contains(d.Scopes, d.Wanted)) {
-			answer.Whole = false
+		if missing := decided[n].missing(); len(missing) > 0 {
+			answer.Denied = append(answer.Denied, Ask{Resource: decided[n].Resource, Scopes: missing, Claims: decided[n].Claims})
 		}
 	}
 	answer.Granted = slices.DeleteFunc(decided, func(d Granted) bool { return len(d.Scopes) == 0 })
@@ -79,14 +80,17 @@ func (a *Asker) Evaluate(asks []Ask) Answer {
 
 func compareAsks(a, b Ask) int { return strings.Compare(a.Resource.ID, b.Resource.ID) }
 
-// contains says whether all of some are among the scopes. Both are sorted.
-func contains(scopes, some []string) bool {
-	for _, s := range some {
-		if _, found := slices.BinarySearch(scopes, s); !found {
-			return false
-		}
+// missing are the scopes that the client named and did not get.
+func (g *Granted) missing() []string {
+	switch {
+	case !g.Named:
+		return nil
+	case len(g.Wanted) > 0:
+		return slices.DeleteFunc(slices.Clone(g.Wanted), func(s string) bool { return slices.Contains(g.Scopes, s) })
+	case len(g.Scopes) == 0:
+		return g.Ask.Scopes
 	}
-	return true
+	return nil
 }
 
 func (a *Asker) one(ask *Ask) Granted {

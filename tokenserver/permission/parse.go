@@ -100,22 +100,52 @@ func Parse(parameters []string, form Form) (*Query, error) {
 			q.sets[at].all = q.sets[at].all || len(scopes) == 0
 			continue
 		}
-		at, found := known[resource]
-		switch {
-		case !found:
-			known[resource] = len(q.named)
-			q.named = append(q.named, named{text: resource, scopes: scopes, at: n + 1})
-		case len(scopes) == 0 || len(q.named[at].scopes) == 0:
-			q.named[at].scopes = nil // all of them, whatever else is asked for
-		default:
-			q.named[at].scopes = append(q.named[at].scopes, scopes...)
-		}
+		q.name(known, resource, scopes, n+1)
 	}
 	for n := range q.named {
 		q.named[n].scopes = unique(q.named[n].scopes)
 	}
 	for n := range q.sets {
 		q.sets[n].scopes = unique(q.sets[n].scopes)
+	}
+	return q, nil
+}
+
+// name asks for one resource, or for more of one that is asked for.
+func (q *Query) name(known map[string]int, resource string, scopes []string, number int) {
+	at, found := known[resource]
+	switch {
+	case !found:
+		known[resource] = len(q.named)
+		q.named = append(q.named, named{text: resource, scopes: scopes, at: number})
+	case len(scopes) == 0 || len(q.named[at].scopes) == 0:
+		q.named[at].scopes = nil // all of them, whatever else is asked for
+	default:
+		q.named[at].scopes = append(q.named[at].scopes, scopes...)
+	}
+}
+
+// Parameter is one resource and what is to be done with it, where requests have them apart.
+type Parameter struct {
+	// Resource is an id or a name.
+	Resource string
+	Scopes   []string
+}
+
+// Named is Parse for resources that are named one by one.
+func Named(parameters []Parameter) (*Query, error) {
+	if len(parameters) > MaxParameters {
+		return nil, fmt.Errorf("%w: at most %d can be asked for at once", ErrMalformed, MaxParameters)
+	}
+	q, known := &Query{}, map[string]int{}
+	for n, p := range parameters {
+		if p.Resource == "" || len(p.Resource) > maxText {
+			return nil, fmt.Errorf("permission number %d: %w: it must name a resource", n+1, ErrMalformed)
+		}
+		q.name(known, p.Resource, slices.Clone(p.Scopes), n+1)
+	}
+	for n := range q.named {
+		q.named[n].scopes = unique(q.named[n].scopes)
 	}
 	return q, nil
 }

@@ -2,7 +2,6 @@ package permission
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/tokenwright/tokenwright/tokenserver/resource"
@@ -183,7 +182,7 @@ func Upgrade(older, now []Ask) []Ask {
 	var kept []Ask
 	for _, o := range older {
 		n, found := at[o.Resource]
-		if !found || !maps.EqualFunc(now[n].Claims, o.Claims, slices.Equal) {
+		if !found || !SameClaims(now[n].Claims, o.Claims) {
 			kept = append(kept, o)
 			continue
 		}
