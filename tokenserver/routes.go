@@ -94,7 +94,7 @@ func (s *server) granter() *grant.Granter {
 	lists, _ := discovery.Base(s.options.Issuer, s.options.PathPrefix)
 	granter := &grant.Granter{
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
-		Current: s.current, Logins: record.NewLoginLimits(), Stores: &record.Limits{},
+		Current: s.current, Logins: record.NewLoginLimits(), Stores: &record.Limits{}, Requests: s.parts.Requests,
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
 			Fence: s.parts.Fence, Log: s.options.Log, Lists: lists,
