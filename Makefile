@@ -58,7 +58,8 @@ test: control-plane test-tools registry ## Run the unit tests and those on a rea
 .PHONY: test-unit
 test-unit: ## Run the tests of the pure packages only: seconds, no API server.
 	@go test ./tokenserver/caller/... ./tokenserver/scope/... ./tokenserver/policy/... ./tokenserver/keyring/... \
-		./tokenserver/token/... ./tokenserver/provider/... ./tokenserver/revocation/... ./tokenserver/slot/...
+		./tokenserver/token/... ./tokenserver/provider/... ./tokenserver/revocation/... ./tokenserver/slot/... \
+		./tokenserver/resource/... ./tokenserver/permission/...
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint $(TOOLS)/golangci-lint-kube-api-linter ## Run the linters.

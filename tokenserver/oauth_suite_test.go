@@ -236,7 +236,8 @@ func (r reply) is(t testing.TB, reason string, status int, body string) {
 	if got := r.header.Get("Cache-Control"); got != "no-store" {
 		t.Errorf("Cache-Control = %q", got)
 	}
-	if (r.status == http.StatusUnauthorized) != (r.header.Get("WWW-Authenticate") != "") {
+	challenged := r.status == http.StatusUnauthorized || strings.Contains(body, `"insufficient_scope"`) // RFC 6750, section 3
+	if challenged != (r.header.Get("WWW-Authenticate") != "") {
 		t.Errorf("WWW-Authenticate = %q with %d", r.header.Get("WWW-Authenticate"), r.status)
 	}
 	if r.status == http.StatusServiceUnavailable && r.header.Get("Retry-After") == "" {

@@ -20,7 +20,7 @@ import (
 // routes are all paths of the API listener.
 func (s *server) routes() http.Handler {
 	granter := s.granter()
-	limits := &record.Limits{}
+	limits := granter.Stores
 	token, others := docker.Endpoint{Granter: granter}, oauth.Server{Granter: granter, Limits: limits}
 	keys := discovery.JWKS{Snapshots: s.parts.Snapshots, MaxAge: s.options.JWKSMaxAge, Fence: s.parts.Fence}
 	nothing := func(http.ResponseWriter, *http.Request, *httpx.Exchange) error { return httpx.NotFound() }
@@ -41,13 +41,9 @@ func (s *server) routes() http.Handler {
 		})
 	}
 	if s.options.UMA {
-		s.umaRoutes(endpoints, granter, limits)
+		token.UMA = s.umaRoutes(endpoints, granter).Token
 	}
-	if metadata := s.metadata(); metadata != nil {
-		for _, path := range discovery.Paths(s.options.Issuer, s.options.PathPrefix) {
-			endpoints[path] = s.endpoint(discovery.NameMetadata, discovery.Methods(), s.whenSynced(metadata.Handle), httpx.WritePlainError)
-		}
-	}
+	s.metadataRoutes(endpoints)
 	return httpx.Routes(s.options.PathPrefix, endpoints, s.endpoint("none", nil, nothing, httpx.WritePlainError))
 }
 
@@ -63,13 +59,33 @@ func (s *server) identRoutes(endpoints map[string]http.Handler, api *ident.Serve
 }
 
 // umaRoutes adds the paths of package uma.
-func (s *server) umaRoutes(endpoints map[string]http.Handler, granter *grant.Granter, limits *record.Limits) {
+func (s *server) umaRoutes(endpoints map[string]http.Handler, granter *grant.Granter) *uma.Server {
 	base, _ := discovery.Base(s.options.Issuer, s.options.PathPrefix)
 	api := &uma.Server{
-		Granter: granter, Base: base, Wait: limits.Wait, Keycloak: s.options.UMAKeycloak, AccessToken: s.options.UMA1AccessToken,
+		Granter: granter, Base: base, Wait: granter.Stores.Wait, Keycloak: s.options.UMAKeycloak, AccessToken: s.options.UMA1AccessToken,
 	}
 	for _, r := range api.Routes() {
 		endpoints[r.Path] = s.endpoint(r.Name, r.Methods, s.whenSynced(r.Handle), api.WriteError)
+	}
+	return api
+}
+
+// metadataRoutes adds the documents that clients find the server by, if they can: the issuer must be a URL.
+func (s *server) metadataRoutes(endpoints map[string]http.Handler) {
+	metadata := s.metadata()
+	if metadata == nil {
+		return
+	}
+	add := func(document *discovery.Metadata, at ...string) {
+		for _, path := range discovery.Paths(s.options.Issuer, s.options.PathPrefix, at...) {
+			endpoints[path] = s.endpoint(discovery.NameMetadata, discovery.Methods(), s.whenSynced(document.Handle), httpx.WritePlainError)
+		}
+	}
+	add(metadata, discovery.PathOAuth, discovery.PathOpenID)
+	if s.options.UMA {
+		protects := *metadata
+		protects.Known.Scopes = []string{issue.ScopeUMA, issue.ActionUMA}
+		add(&protects, discovery.PathUMA)
 	}
 }
 
@@ -80,7 +96,7 @@ func (s *server) granter() *grant.Granter {
 	lists, _ := discovery.Base(s.options.Issuer, s.options.PathPrefix)
 	granter := &grant.Granter{
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
-		Current: s.current, Logins: record.NewLoginLimits(),
+		Current: s.current, Logins: record.NewLoginLimits(), Stores: &record.Limits{}, Requests: s.parts.Requests,
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
 			Fence: s.parts.Fence, Log: s.options.Log, Lists: lists,
@@ -102,7 +118,7 @@ func (s *server) metadata() *discovery.Metadata {
 	known := discovery.Document{
 		Issuer: s.options.Issuer, JWKS: base + discovery.Path, TokenEndpoint: base + docker.Path,
 		IntrospectionEndpoint: base + oauth.PathIntrospect, IntrospectionAuthMethods: callers,
-		GrantTypes: docker.GrantTypes(), TokenAuthMethods: []string{"none", "client_secret_basic"},
+		GrantTypes: docker.GrantTypes(s.options.UMA), TokenAuthMethods: []string{"none", "client_secret_basic"},
 	}
 	if !s.revokes() { // nor is there a record of a refresh token
 		known.GrantTypes = slices.DeleteFunc(known.GrantTypes, func(name string) bool { return name == docker.GrantRefresh })

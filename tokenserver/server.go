@@ -18,6 +18,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
 	"github.com/tokenwright/tokenwright/tokenserver/metrics"
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
+	"github.com/tokenwright/tokenwright/tokenserver/permission"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
@@ -49,6 +50,8 @@ type Parts struct {
 	Observer      Observer
 	// Records are what is recorded and revoked.
 	Records *record.Store
+	// Requests takes what is asked of owners of protected resources; may be nil: nobody is asked.
+	Requests permission.Requests
 	// Fence keeps a server that is cut off from signing, and Lease opens it; both may be nil: it is never cut off then.
 	Fence *snapshot.Fence
 	Lease Lease

@@ -35,7 +35,7 @@ var layers = []layer{
 	{name: "pure", pure: true, mayImport: []string{"api", "pure"}, packages: []string{
 		"tokenserver/caller", "tokenserver/scope", "tokenserver/policy/...", "tokenserver/keyring", "tokenserver/token",
 		"tokenserver/provider", "tokenserver/revocation", "tokenserver/slot", "tokenserver/quote", "tokenserver/opaque",
-		"tokenserver/statuslist", "tokenserver/resource",
+		"tokenserver/statuslist", "tokenserver/resource", "tokenserver/permission",
 	}},
 	// The CRDs as files, for what checks objects without an API server.
 	{name: "crds", packages: []string{"config/crd"}, foreign: []string{}},

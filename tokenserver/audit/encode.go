@@ -19,6 +19,7 @@ func (r *Record) appendLine(dst []byte) []byte {
 	dst = appendGiven(dst, `,"kid":`, r.KeyID)
 	dst = appendGiven(dst, `,"refreshID":`, r.RefreshID)
 	dst = appendGiven(dst, `,"subjectTokenID":`, r.SubjectTokenID)
+	dst = appendGiven(dst, `,"ticketID":`, r.TicketID)
 	dst = appendGiven(dst, `,"subject":`, r.Subject)
 	dst = appendGiven(dst, `,"provider":`, r.Provider)
 	dst = appendGiven(dst, `,"method":`, r.Method)
@@ -26,6 +27,9 @@ func (r *Record) appendLine(dst []byte) []byte {
 	dst = appendGiven(dst, `,"audience":`, r.Audience)
 	dst = quote.AppendList(append(dst, `,"requested":`...), r.Requested)
 	dst = quote.AppendList(append(dst, `,"granted":`...), r.Granted)
+	if r.GrantedOmitted != 0 {
+		dst = strconv.AppendInt(append(dst, `,"grantedOmitted":`...), int64(r.GrantedOmitted), 10)
+	}
 	dst = appendWhy(dst, r.Why)
 	if r.WhyOmitted != 0 {
 		dst = strconv.AppendInt(append(dst, `,"whyOmitted":`...), int64(r.WhyOmitted), 10)

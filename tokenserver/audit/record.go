@@ -12,6 +12,8 @@ const (
 	Issued = "issued"
 	// Refused says that there was no token.
 	Refused = "refused"
+	// Decided says that the caller was told what it may do with protected resources, and got no token for it.
+	Decided = "decided"
 	// Revoked says that a token was taken back: jti names it, and subject who did so.
 	Revoked = "revoked"
 )
@@ -31,6 +33,8 @@ type Record struct {
 	RefreshID string `json:"refreshID,omitempty"`
 	// SubjectTokenID is the jti of the token that was good enough to be exchanged, as its issuer wrote it.
 	SubjectTokenID string `json:"subjectTokenID,omitempty"`
+	// TicketID is the jti of the permission ticket that came and was good.
+	TicketID string `json:"ticketID,omitempty"`
 	// Subject, Provider and Method are what was proved.
 	Subject  string `json:"subject,omitempty"`
 	Provider string `json:"provider,omitempty"`
@@ -41,6 +45,8 @@ type Record struct {
 	// Requested and Granted are scopes in Docker's grammar.
 	Requested []string `json:"requested"`
 	Granted   []string `json:"granted"`
+	// GrantedOmitted is how many more there are than Granted has room for.
+	GrantedOmitted int `json:"grantedOmitted,omitempty"`
 	// Why names the policies behind each grant; only with --audit-explain.
 	Why []Why `json:"why,omitempty"`
 	// WhyOmitted is how many more there are than Why has room for.

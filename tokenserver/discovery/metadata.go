@@ -17,10 +17,12 @@ import (
 // NameMetadata labels the endpoint in metrics and logs.
 const NameMetadata = "metadata"
 
-// Where clients of OAuth (RFC 8414, section 3) and of OpenID (Discovery 1.0, section 4) look. The document is one.
+// Where clients of OAuth (RFC 8414, section 3), of OpenID (Discovery 1.0, section 4) and of UMA (2.0, Grant, section 2) look. The
+// document is one.
 const (
 	PathOAuth  = "/.well-known/oauth-authorization-server"
 	PathOpenID = "/.well-known/openid-configuration"
+	PathUMA    = "/.well-known/uma2-configuration"
 )
 
 // Document is the metadata of RFC 8414, section 2, with what OpenID's verifiers ask for. Nothing is named in it that is not
@@ -33,7 +35,12 @@ type Document struct {
 	// RevocationEndpoint is empty where nothing can be stored.
 	RevocationEndpoint string `json:"revocation_endpoint,omitempty"`
 	// StatusLists is where all status lists are named; empty where there are none.
-	StatusLists              string   `json:"status_list_aggregation_endpoint,omitempty"`
+	StatusLists string `json:"status_list_aggregation_endpoint,omitempty"`
+	// PermissionEndpoint and RegistrationEndpoint are those of the protection API (UMA 2.0, Federated Authorization, section 2).
+	PermissionEndpoint   string `json:"permission_endpoint,omitempty"`
+	RegistrationEndpoint string `json:"resource_registration_endpoint,omitempty"`
+	// Scopes are those that are words.
+	Scopes                   []string `json:"scopes_supported,omitempty"`
 	GrantTypes               []string `json:"grant_types_supported"`
 	ResponseTypes            []string `json:"response_types_supported"`
 	SubjectTypes             []string `json:"subject_types_supported"`
@@ -96,9 +103,9 @@ func Base(issuer, prefix string) (string, bool) {
 	return base, true
 }
 
-// Paths are where the document is, without what a prefix adds before them: OpenID puts the issuer's path there, and RFC 8414
+// Paths are where the documents are, without what a prefix adds before them: OpenID puts the issuer's path there, and RFC 8414
 // behind.
-func Paths(issuer, prefix string) []string {
+func Paths(issuer, prefix string, documents ...string) []string {
 	behind := []string{"", prefix}
 	if u, err := url.Parse(issuer); err == nil {
 		at := strings.TrimSuffix(u.Path, "/")
@@ -109,7 +116,9 @@ func Paths(issuer, prefix string) []string {
 	slices.Sort(behind)
 	var paths []string
 	for _, suffix := range slices.Compact(behind) {
-		paths = append(paths, PathOAuth+suffix, PathOpenID+suffix)
+		for _, document := range documents {
+			paths = append(paths, document+suffix)
+		}
 	}
 	return paths
 }

@@ -44,7 +44,7 @@ func TestPaths(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, Paths(tc.issuer, tc.prefix)); diff != "" {
+			if diff := cmp.Diff(tc.want, Paths(tc.issuer, tc.prefix, PathOAuth, PathOpenID)); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})

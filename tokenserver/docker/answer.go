@@ -4,9 +4,11 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
+	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/quote"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
 )
@@ -37,7 +39,11 @@ func appendAnswer(dst []byte, method string, issued *grant.Answer) []byte {
 func appendAccess(dst []byte, request *grant.Request, issued *grant.Answer) []byte {
 	dst = append(append(dst, `{"access_token":"`...), issued.Text...)
 	dst = strconv.AppendInt(append(dst, `","token_type":"Bearer","expires_in":`...), int64(issued.ExpiresIn/time.Second), 10)
-	dst = quote.Append(append(dst, `,"scope":`...), scope.Join(issued.Granted))
+	granted := scope.Join(issued.Granted)
+	if issued.UMA {
+		granted = strings.TrimPrefix(granted+" "+issue.ScopeUMA, " ")
+	}
+	dst = quote.Append(append(dst, `,"scope":`...), granted)
 	if request.Subject != "" {
 		dst = append(append(append(dst, `,"issued_token_type":"`...), grant.TokenTypeAccess...), '"')
 	}

@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"sync"
 
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
@@ -26,6 +27,9 @@ type Granter interface {
 // Endpoint answers GET and POST.
 type Endpoint struct {
 	Granter Granter
+	// UMA answers the grant of requesting party tokens, whose form is its own (package uma); nil: it is not served, and neither
+	// are the scopes that have a meaning only there.
+	UMA func(w http.ResponseWriter, r *http.Request, x *httpx.Exchange, form url.Values) error
 
 	// buffers are for answers, which are written to the end before the next use.
 	buffers sync.Pool
@@ -33,7 +37,14 @@ type Endpoint struct {
 
 // Handle has the form of httpx.Endpoint's. Nothing that it sends may be cached, on no path.
 func (e *Endpoint) Handle(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
-	request, by, err := parse(w, r)
+	var form url.Values
+	var unread error // is said after what is wrong with the header
+	if r.Method == http.MethodPost {
+		if form, unread = httpx.ReadForm(w, r); unread == nil && e.UMA != nil && isUMA(form) {
+			return e.UMA(w, r, x, form)
+		}
+	}
+	request, by, err := parse(r, form, unread, e.UMA != nil)
 	if err != nil {
 		return err
 	}

@@ -49,8 +49,8 @@ func unauthorized(message string, cause error) error {
 	return translate(&grant.Error{Kind: grant.BadCredentials, Message: message, Cause: cause})
 }
 
-func unsupportedGrant() error {
-	return translate(&grant.Error{Kind: grant.UnsupportedGrant, Message: "the grant types served here are " + strings.Join(GrantTypes(), ", ")})
+func unsupportedGrant(uma bool) error {
+	return translate(&grant.Error{Kind: grant.UnsupportedGrant, Message: "the grant types served here are " + strings.Join(GrantTypes(uma), ", ")})
 }
 
 func tooManyScopes(cause error) error {

@@ -3,10 +3,15 @@ package docker
 import (
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
+	"github.com/tokenwright/tokenwright/tokenserver/issue"
+	"github.com/tokenwright/tokenwright/tokenserver/scope"
 )
 
 // GrantRefresh is the grant_type of refresh tokens.
@@ -19,8 +24,41 @@ const (
 	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
 )
 
+// GrantUMA is the grant_type of requesting party tokens (UMA 2.0, Grant, section 3.3.1).
+const GrantUMA = "urn:ietf:params:oauth:grant-type:uma-ticket"
+
+// isUMA says whether a form is one of that grant, also if it says so twice.
+func isUMA(form url.Values) bool { return slices.Contains(form["grant_type"], GrantUMA) }
+
+// words reads the scopes that are words, of a token for a service: uma_protection is short for what it is in full.
+func words(request *grant.Request, texts []string) error {
+	for _, text := range texts {
+		for word := range strings.FieldsSeq(text) {
+			switch word {
+			case issue.ScopeUMA:
+				request.UMA = true
+			case issue.ActionUMA:
+				full := scope.Scope{Type: v1alpha1.TypeOAuth, Name: request.Audience, Actions: []string{issue.ActionUMA}}
+				texts = append(slices.Clip(texts), full.String())
+			}
+		}
+	}
+	scopes, err := scope.Parse(texts)
+	if err != nil {
+		return tooManyScopes(err)
+	}
+	request.Scopes = scopes
+	return nil
+}
+
 // GrantTypes are those that a POST can name.
-func GrantTypes() []string { return []string{grantPassword, GrantRefresh, grantClient, grantExchange} }
+func GrantTypes(uma bool) []string {
+	types := []string{grantPassword, GrantRefresh, grantClient, grantExchange}
+	if uma {
+		types = append(types, GrantUMA)
+	}
+	return types
+}
 
 // target reads what the token shall be for: service in Docker's protocol, audience (RFC 8693) or resource (RFC 8707) in OAuth's.
 // Which of them it is says what kind of token is meant, so there must not be two.
@@ -38,7 +76,7 @@ func target(request *grant.Request, form url.Values) error {
 }
 
 // grantOf reads what is the grant's own. Basic is a client's authentication (RFC 6749, section 2.3.1), and no grant's user.
-func grantOf(request *grant.Request, form url.Values, header identity.Credentials) (*grant.Request, grant.Grant, error) {
+func grantOf(request *grant.Request, form url.Values, header identity.Credentials, uma bool) (*grant.Request, grant.Grant, error) {
 	grantType := form.Get("grant_type")
 	if header.Present && grantType != grantClient && grantType != grantExchange {
 		return nil, nil, httpx.BadRequest("credentials may be in the form or in the Authorization header, not in both")
@@ -65,7 +103,7 @@ func grantOf(request *grant.Request, form url.Values, header identity.Credential
 	case "":
 		return nil, nil, httpx.BadRequest("grant_type is missing")
 	}
-	return nil, nil, unsupportedGrant()
+	return nil, nil, unsupportedGrant(uma)
 }
 
 // forService is what the grants have in common that are OAuth's alone: there is no refresh token, and no registry token.

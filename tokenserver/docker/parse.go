@@ -14,13 +14,16 @@ import (
 
 // parse reads the request once. What could be read in two ways is refused, so that nothing in front of the server and
 // nothing behind it can read it in the other.
-func parse(w http.ResponseWriter, r *http.Request) (*grant.Request, grant.Grant, error) {
+func parse(r *http.Request, form url.Values, unread error, uma bool) (*grant.Request, grant.Grant, error) {
 	credentials, err := basic(r.Header)
 	if err != nil {
 		return nil, nil, err
 	}
 	if r.Method == http.MethodPost {
-		return parsePost(w, r, credentials)
+		if unread != nil {
+			return nil, nil, unread
+		}
+		return parsePost(form, credentials, uma)
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -50,11 +53,7 @@ const identityTokenUser = "<token>"
 
 // parsePost reads the form. The query of a POST means nothing: some clients leave in it what the realm had, and RFC 6749
 // (section 2.3.1) forbids credentials there.
-func parsePost(w http.ResponseWriter, r *http.Request, header identity.Credentials) (*grant.Request, grant.Grant, error) {
-	form, err := httpx.ReadForm(w, r)
-	if err != nil {
-		return nil, nil, err
-	}
+func parsePost(form url.Values, header identity.Credentials, uma bool) (*grant.Request, grant.Grant, error) {
 	request, err := common(form)
 	if err != nil {
 		return nil, nil, err
@@ -63,7 +62,11 @@ func parsePost(w http.ResponseWriter, r *http.Request, header identity.Credentia
 	if err := target(request, form); err != nil {
 		return nil, nil, err
 	}
-	return grantOf(request, form, header)
+	request, by, err := grantOf(request, form, header, uma)
+	if err == nil && uma && request.Access {
+		err = words(request, form["scope"])
+	}
+	return request, by, err
 }
 
 // single are the parameters that may come once. Nobody changes it.

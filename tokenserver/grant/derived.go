@@ -8,15 +8,22 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
+	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
 
 // maxThrough is how many audiences a token can have come through: they are in it.
 const maxThrough = 4
 
+// standsFor says whether a token stands for its caller where requesting party tokens are issued.
+func standsFor(signed *token.Verified) bool {
+	return slices.Contains(strings.Fields(signed.Scope), issue.ScopeUMA)
+}
+
 // derive bounds what comes of a token of ours. It ends no later; for the same audience it has no more scopes; and for another
 // one it says where it came from, because it must not go back there: the scopes of the first would be forgotten.
 func derive(progress *issue.Request, from *Held, audience string) error {
 	progress.NotAfter, progress.SubjectTokenID, progress.Through = from.Expires, from.ID, from.Signed.Through
+	progress.UMA = progress.UMA && standsFor(&from.Signed) // also at another audience: what is narrow does not become wide
 	if from.Audience != audience {
 		progress.Through = append(slices.Clip(from.Signed.Through), from.Audience)
 		return nil

@@ -29,6 +29,18 @@ const (
 	UnknownAudience Kind = "UnknownAudience"
 	// InvalidScope is an ask for more than one token can hold.
 	InvalidScope Kind = "InvalidScope"
+	// InsufficientScope is a token whose scope does not reach for what its bearer wants to do with it.
+	InsufficientScope Kind = "InsufficientScope"
+	// InvalidResource is an ask for a protected resource that the audience does not have.
+	InvalidResource Kind = "InvalidResource"
+	// InvalidTicket is a permission ticket that is not good, or not any more.
+	InvalidTicket Kind = "InvalidTicket"
+	// InvalidRPT is a requesting party token that cannot be upgraded.
+	InvalidRPT Kind = "InvalidRPT"
+	// RequestDenied is an ask for permissions of which policies grant none, or not all where all are needed.
+	RequestDenied Kind = "RequestDenied"
+	// RequestSubmitted is the same, and the owners of the resources were asked.
+	RequestSubmitted Kind = "RequestSubmitted"
 	// TooManyRequests is a caller whose address sent too many wrong passwords, or too many at once.
 	TooManyRequests Kind = "TooManyRequests"
 	// Unavailable is something that a later try may find repaired.
@@ -44,6 +56,9 @@ type Error struct {
 	Message    string
 	RetryAfter time.Duration
 	Cause      error
+	// Ticket is a permission ticket for the next try, and Interval when that is worth it; only with RequestSubmitted.
+	Ticket   string
+	Interval time.Duration
 }
 
 // Error is for the log, and holds the cause.

@@ -13,6 +13,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/identity"
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/metrics"
+	"github.com/tokenwright/tokenwright/tokenserver/permission"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
@@ -22,7 +23,7 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, from *snapshot.Snapshot, credentials identity.Credentials, now time.Time) (caller.Caller, error)
 }
 
-// Granter takes requests through the steps. All fields but Records, Current and Logins are required.
+// Granter takes requests through the steps. All fields but Records, Current, Logins, Stores and Requests are required.
 type Granter struct {
 	Snapshots     *snapshot.Holder
 	Authenticator Authenticator
@@ -33,17 +34,21 @@ type Granter struct {
 	// token is taken: policies as they were last decide for the minutes of an access token, not for a token of months.
 	Current func() bool
 	// Logins bounds how many refresh tokens a user can have made; nil: nothing does.
-	Logins  *record.Limits
-	Audit   *audit.Log
-	Metrics *metrics.Metrics
-	Log     logr.Logger
+	Logins *record.Limits
+	// Stores bounds what callers have stored otherwise; nil: nothing does.
+	Stores *record.Limits
+	// Requests takes what is asked of owners of protected resources; nil: nobody is asked.
+	Requests permission.Requests
+	Audit    *audit.Log
+	Metrics  *metrics.Metrics
+	Log      logr.Logger
 }
 
 // Grant answers the request with a token, or with an *Error. A refusal is audited too, as far as the audit log keeps up.
 func (g *Granter) Grant(ctx context.Context, by Grant, request *Request) (Answer, error) {
 	progress := &issue.Request{
 		ID: request.ID, Grant: by.Name(request), Scopes: request.Scopes, SourceIP: request.Source,
-		ClientID: request.ClientID, Account: request.Account, NATS: request.NATS, Ids: request.Ids, Time: request.Time,
+		ClientID: request.ClientID, Account: request.Account, NATS: request.NATS, UMA: request.UMA, Ids: request.Ids, Time: request.Time,
 	}
 	answer, failure := g.steps(ctx, by, request, progress)
 	if failure != nil {

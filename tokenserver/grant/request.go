@@ -27,6 +27,8 @@ type Request struct {
 	// Ident says that it shall be one of the Provide Ident API, NATS that it shall say what its bearer may do at NATS servers, and
 	// Lasting that it shall have no expiry.
 	Ident, NATS, Lasting bool
+	// UMA asks for a token that stands for the caller at protected resources.
+	UMA bool
 	// Ids are what policies must say of the caller.
 	Ids issue.Ids
 	// Bearer is a token of ours for the audience BearerAudience, by which the caller is proved.

@@ -106,6 +106,10 @@ func (p *Endpoint) fail(w *responseWriter, r *http.Request, x *Exchange, err err
 		w.Header().Set("Connection", "close")
 	}
 	e.SetRetryAfter(w.Header())
+	if e.Write != nil {
+		e.Write(w, r, e)
+		return
+	}
 	p.WriteError(w, r, e)
 }
 

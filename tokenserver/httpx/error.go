@@ -20,6 +20,8 @@ type Error struct {
 	RetryAfter time.Duration
 	// Cause is for the log only.
 	Cause error
+	// Write writes the error in a form of its own; nil: in that of the endpoint.
+	Write func(http.ResponseWriter, *http.Request, *Error)
 }
 
 // Error is for the log, and holds the cause.

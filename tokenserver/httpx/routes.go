@@ -33,9 +33,10 @@ func both(prefix, at string) []string {
 	return []string{at, prefix + at}
 }
 
-// clean says whether the mux would take the path as it is.
+// clean says whether the mux would take the path as it is. The mux looks at it before it is decoded: a segment may hold an escaped
+// slash, as the name of an audience does.
 func clean(r *http.Request) bool {
-	p := r.URL.Path
+	p := r.URL.EscapedPath()
 	return r.Method != http.MethodConnect && strings.HasPrefix(p, "/") && (p == "/" || path.Clean(p) == strings.TrimSuffix(p, "/"))
 }
 

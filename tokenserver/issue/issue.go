@@ -86,13 +86,17 @@ type Request struct {
 	Through []string
 	// NATS asks for what the caller may do to NATS subjects. Only a token of the Provide Ident API says so.
 	NATS bool
+	// UMA asks for the word with which the caller's access token stands for the caller at protected resources.
+	UMA bool
 	// Ids are what policies must say of the caller for there to be a token of the Provide Ident API.
 	Ids Ids
 	// Credential and the caller's AuthTime go into a token of the Provide Ident API that is made by a password.
 	Credential string
 	// RefreshID is the id of the refresh token that came, or that goes with the answer.
 	RefreshID string
-	Time      time.Time
+	// TicketID is the id of the permission ticket that came.
+	TicketID string
+	Time     time.Time
 }
 
 // Token is what was issued.
@@ -103,9 +107,10 @@ type Token struct {
 	Granted []scope.Scope
 	// Application are the claims that policies add.
 	Application map[string]json.RawMessage
-	// NATS says whether the token says what its bearer may do at NATS servers.
-	NATS     bool
-	IssuedAt time.Time
+	// NATS says whether the token says what its bearer may do at NATS servers, and UMA whether it stands for the caller at
+	// protected resources.
+	NATS, UMA bool
+	IssuedAt  time.Time
 	// ExpiresIn counts from IssuedAt, in whole seconds; zero for a token without an expiry.
 	ExpiresIn time.Duration
 }
@@ -196,10 +201,10 @@ func (i *Issuer) sign(request *Request, as kind, verdict *verdict, at times, id 
 	}
 	minted := Token{
 		Text: text, ID: id, Granted: verdict.granted, Application: verdict.application, IssuedAt: request.Time.Truncate(time.Second),
-		NATS: verdict.nats != nil,
+		NATS: verdict.nats != nil, UMA: as.standsFor(request),
 	}
 	record := request.Record(audit.Issued)
 	record.TokenID, record.KeyID = id, request.Audience.Signer.KeyID()
-	record.Granted, record.Why, record.WhyOmitted, record.Failed = texts(verdict.granted), verdict.why, verdict.omitted, verdict.failed
+	as.describe(&record, verdict)
 	return minted, record, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/audit"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
@@ -17,21 +18,34 @@ type kind interface {
 	holds(typ string) bool
 	// entitle adds what policies give beside the scopes.
 	entitle(request *Request, v *verdict, budget *policy.Budget) error
+	// standsFor says whether the token has the word for protected resources.
+	standsFor(request *Request) bool
+	// describe puts what is granted into the audit record.
+	describe(record *audit.Record, v *verdict)
 	// claims returns the header's typ and what the token says.
 	claims(request *Request, v *verdict, at times, issuer, id string) (typ string, claims token.Claims)
+}
+
+// granted describes tokens that hold scopes.
+type granted struct{}
+
+func (granted) describe(record *audit.Record, v *verdict) {
+	record.Granted, record.Why, record.WhyOmitted, record.Failed = texts(v.granted), v.why, v.omitted, v.failed
 }
 
 // times are iat and nbf, which are one, and exp.
 type times struct{ issued, expires int64 }
 
 // registryToken is a token of the Docker token protocol.
-type registryToken struct{}
+type registryToken struct{ granted }
 
 func (registryToken) holds(typ string) bool {
 	return typ == v1alpha1.TypeRepository || typ == v1alpha1.TypeRegistry
 }
 
 func (registryToken) entitle(*Request, *verdict, *policy.Budget) error { return nil }
+
+func (registryToken) standsFor(*Request) bool { return false }
 
 func (registryToken) claims(request *Request, v *verdict, at times, issuer, id string) (string, token.Claims) {
 	subject := request.Caller.Username
@@ -54,7 +68,7 @@ func access(granted []scope.Scope) []token.Access {
 }
 
 // accessToken is an access token of RFC 9068.
-type accessToken struct{}
+type accessToken struct{ granted }
 
 // holds is true of all types but nats: what those allow has a claim of its own.
 func (accessToken) holds(typ string) bool { return typ != v1alpha1.TypeNATS }
@@ -78,7 +92,12 @@ func (accessToken) entitle(request *Request, v *verdict, budget *policy.Budget) 
 	return nil
 }
 
-func (accessToken) claims(request *Request, v *verdict, at times, issuer, id string) (string, token.Claims) {
+// standsFor is true for whoever asks: it gives nothing that the caller could not have by proving who it is.
+func (accessToken) standsFor(request *Request) bool {
+	return request.UMA && !request.Caller.IsAnonymous()
+}
+
+func (t accessToken) claims(request *Request, v *verdict, at times, issuer, id string) (string, token.Claims) {
 	vouched := ""
 	if namespace, _ := request.Caller.ServiceAccount(); namespace != "" {
 		vouched = request.Caller.Provider // of other users the prefix of the name says it
@@ -86,7 +105,25 @@ func (accessToken) claims(request *Request, v *verdict, at times, issuer, id str
 	return token.TypeAccess, token.AccessClaims{
 		Issuer: issuer, Subject: request.Caller.Username, Audience: request.Audience.Name, ID: id,
 		Expiry: at.expires, NotBefore: at.issued, IssuedAt: at.issued,
-		ClientID: cmp.Or(request.Client, request.Caller.Username), Scope: scope.Join(v.granted), Application: v.application,
+		ClientID: cmp.Or(request.Client, request.Caller.Username), Scope: t.scope(request, v), Application: v.application,
 		Provider: vouched, Through: request.Through,
 	}
+}
+
+// ScopeUMA is the scope that asks for an access token which stands for the caller where requesting party tokens are issued, and
+// ActionUMA the action of a rule of type oauth by which a token speaks for a resource server.
+const (
+	ScopeUMA  = "uma_authorization"
+	ActionUMA = "uma_protection"
+)
+
+func (t accessToken) scope(request *Request, v *verdict) string {
+	text := scope.Join(v.granted)
+	switch {
+	case !t.standsFor(request):
+		return text
+	case text == "":
+		return ScopeUMA
+	}
+	return text + " " + ScopeUMA
 }

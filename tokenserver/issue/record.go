@@ -15,6 +15,7 @@ func (r *Request) Record(outcome string) audit.Record {
 		Requested: make([]string, len(r.Scopes)), Granted: []string{},
 		ClientID: audit.Claimed(r.ClientID), Account: audit.Claimed(r.Account),
 		RefreshID: r.RefreshID, Client: r.Client, SubjectTokenID: audit.Claimed(r.SubjectTokenID),
+		TicketID: r.TicketID,
 	}
 	for n, s := range r.Scopes {
 		record.Requested[n] = audit.Bounded(s.String(), maxRequested)

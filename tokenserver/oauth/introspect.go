@@ -2,10 +2,12 @@ package oauth
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
+	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
 
@@ -30,6 +32,21 @@ type Introspection struct {
 	Audience  string `json:"aud,omitempty"`
 	Issuer    string `json:"iss,omitempty"`
 	ID        string `json:"jti,omitempty"`
+	// Permissions are those of a requesting party token, which has no scope (UMA 2.0, Federated Authorization, section 5.1.1).
+	Permissions []Permission `json:"permissions,omitzero"`
+}
+
+// Permission is what a requesting party token allows for one resource, as the specification and as Keycloak have it.
+type Permission struct {
+	ResourceID     string              `json:"resource_id"`
+	ResourceScopes []string            `json:"resource_scopes"`
+	ID             string              `json:"rsid"`
+	Name           string              `json:"rsname,omitempty"`
+	Scopes         []string            `json:"scopes"`
+	Claims         map[string][]string `json:"claims,omitempty"`
+	Expiry         int64               `json:"exp,omitempty"`
+	IssuedAt       int64               `json:"iat,omitempty"`
+	NotBefore      int64               `json:"nbf,omitempty"`
 }
 
 // Introspect has the form of httpx.Endpoint's Handle.
@@ -70,7 +87,37 @@ func (s *Server) introspect(r *http.Request, q *question) (Introspection, error)
 	case err != nil || !s.may(q, held.Audience, actionIntrospect):
 		return Introspection{}, nil
 	}
-	return s.active(&held), nil
+	answer := s.active(&held)
+	if held.Signed.Type == token.TypeRPT {
+		if answer.Permissions, err = permissionsOf(q.from, &held); err != nil {
+			return Introspection{}, nil
+		}
+	}
+	return answer, nil
+}
+
+// permissionsOf are those of a requesting party token whose resources are still served, with the scopes that these still have.
+func permissionsOf(from *snapshot.Snapshot, h *grant.Held) ([]Permission, error) {
+	held, err := h.Signed.Permissions()
+	if err != nil {
+		return nil, err
+	}
+	list := []Permission{}
+	for _, p := range held {
+		r := from.Resources.ByID(h.Audience, p.ID)
+		if r == nil {
+			continue
+		}
+		scopes := slices.DeleteFunc(p.Scopes, func(s string) bool { return !r.Has(s) })
+		if len(scopes) == 0 {
+			continue // to some readers none are all
+		}
+		list = append(list, Permission{
+			ResourceID: p.ID, ResourceScopes: scopes, ID: p.ID, Name: p.Name, Scopes: scopes, Claims: p.Claims,
+			Expiry: h.Expires.Unix(), IssuedAt: h.Issued.Unix(), NotBefore: h.NotBefore.Unix(),
+		})
+	}
+	return list, nil
 }
 
 func (s *Server) active(h *grant.Held) Introspection {

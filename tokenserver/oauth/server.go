@@ -46,7 +46,7 @@ type question struct {
 }
 
 // types are the signed tokens that can be asked about.
-func types() []string { return []string{token.TypeRegistry, token.TypeAccess} }
+func types() []string { return []string{token.TypeRegistry, token.TypeAccess, token.TypeRPT} }
 
 // ask reads a request and proves its caller. What is wrong with the form is said first: it tells nothing but itself.
 func (s *Server) ask(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) (*question, error) {

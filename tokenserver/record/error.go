@@ -17,6 +17,8 @@ var (
 	ErrUnavailable = errors.New("the API server cannot store or read records at present")
 	// ErrRefused is when the API server does not store such an object, or the store knows better than to ask it.
 	ErrRefused = errors.New("the record was refused")
+	// ErrSpent is when a token that is good for one use was used before, or may have been.
+	ErrSpent = errors.New("the token was used before")
 	// ErrNotFound is when there is no such record.
 	ErrNotFound = errors.New("there is no such record")
 )

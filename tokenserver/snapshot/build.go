@@ -21,7 +21,9 @@ import (
 // Input is what a snapshot is composed of.
 type Input struct {
 	Policies *policy.Index
-	Keys     []Keys
+	// Resources are those that are served, where that is known beforehand; else see Protect.
+	Resources *resource.Catalog
+	Keys      []Keys
 	// Namespaces are needed for SigningKeys that select them; nil: there are none.
 	Namespaces *Namespaces
 	// Providers that compiled and hold their names, and the prefixes of those that hold one and did not compile; those of
@@ -58,7 +60,7 @@ type Builder struct {
 // Build composes a snapshot. It never fails: what cannot be used says so in the snapshot.
 func (b *Builder) Build(in Input) *Snapshot {
 	s := &Snapshot{
-		Policies: in.Policies, Audiences: map[string]*Audience{}, BuiltAt: in.At, Seals: in.Seals,
+		Policies: in.Policies, Resources: in.Resources, Audiences: map[string]*Audience{}, BuiltAt: in.At, Seals: in.Seals,
 		Providers: slices.Clone(in.Providers), Prefixes: slices.Clone(in.Prefixes),
 	}
 	slices.SortFunc(s.Providers, func(a, b *provider.Provider) int { return strings.Compare(a.Name, b.Name) })
@@ -72,7 +74,7 @@ func (b *Builder) Build(in Input) *Snapshot {
 	if in.Policies != nil {
 		s.Counts.Policies = in.Policies.Len()
 	}
-	s.Counts.Providers = len(s.Providers)
+	s.Counts.Providers, s.Counts.Resources = len(s.Providers), in.Resources.Len()
 	return s
 }
 

@@ -25,6 +25,8 @@ type AccessClaims struct {
 	ClientID string `json:"client_id"`
 	// Scope is what was granted, in the grammar of the scopes that were asked for; it may be empty.
 	Scope string `json:"scope"`
+	// NoScope leaves scope out: see RPTClaims.
+	NoScope bool `json:"-"`
 	// Provider is the IdentityProvider that vouched, where the subject does not say which one it was: of a ServiceAccount.
 	Provider string `json:"tokenwright.dev/provider,omitempty"`
 	// Through are the audiences that it came through by exchanges, the first one first. It is not exchanged for one of them.
@@ -51,7 +53,9 @@ func (c AccessClaims) AppendJSON(dst []byte) []byte {
 	dst = strconv.AppendInt(append(dst, `,"iat":`...), c.IssuedAt, 10)
 	dst = quote.Append(append(dst, `,"jti":`...), c.ID)
 	dst = quote.Append(append(dst, `,"client_id":`...), c.ClientID)
-	dst = quote.Append(append(dst, `,"scope":`...), c.Scope)
+	if !c.NoScope {
+		dst = quote.Append(append(dst, `,"scope":`...), c.Scope)
+	}
 	if c.Provider != "" {
 		dst = quote.Append(append(dst, `,"tokenwright.dev/provider":`...), c.Provider)
 	}

@@ -19,13 +19,8 @@ type Claimed struct {
 
 // Peek reads what a token claims, to find out who could verify it; false if it has not the form of a token.
 func Peek(text string) (Claimed, bool) {
-	if len(text) > MaxVerified || strings.Count(text, ".") != 2 {
-		return Claimed{}, false
-	}
-	_, rest, _ := strings.Cut(text, ".")
-	payload, _, _ := strings.Cut(rest, ".")
-	decoded, err := base64.RawURLEncoding.Strict().DecodeString(payload)
-	if err != nil {
+	decoded, ok := payloadOf(text)
+	if !ok {
 		return Claimed{}, false
 	}
 	var claims struct {
@@ -44,6 +39,29 @@ func Peek(text string) (Claimed, bool) {
 		c.Expires = time.Unix(int64(claims.Expiry), 0)
 	}
 	return c, true
+}
+
+func payloadOf(text string) ([]byte, bool) {
+	if len(text) > MaxVerified || strings.Count(text, ".") != 2 {
+		return nil, false
+	}
+	_, rest, _ := strings.Cut(text, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	decoded, err := base64.RawURLEncoding.Strict().DecodeString(payload)
+	return decoded, err == nil
+}
+
+// Payload reads all that a token claims; false if it has not the form of a token. Nobody has verified it.
+func Payload(text string) (map[string]any, bool) {
+	decoded, ok := payloadOf(text)
+	if !ok {
+		return nil, false
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(decoded, &claims); err != nil {
+		return nil, false
+	}
+	return claims, true
 }
 
 // latest is past any time that is meant, and small enough to calculate with.

@@ -25,6 +25,9 @@ const (
 // ErrInvalid says that a token is not one that we signed and that is good now. What wraps it is for the log.
 var ErrInvalid = errors.New("the token is not valid")
 
+// ErrExpired says that a token is one that we signed, and was good once.
+var ErrExpired = fmt.Errorf("%w: expired", ErrInvalid)
+
 // Public is a key that verifies.
 type Public struct {
 	// Owner is the SigningKey: its tokens are for its audiences only.
@@ -141,7 +144,7 @@ func (v Verified) check(key Public, expected Expected) error {
 	case !expected.Serves(key.Owner, v.Audience):
 		return invalid("for an audience that its key does not serve")
 	case v.Expiry != 0 && now >= v.Expiry:
-		return invalid("expired")
+		return ErrExpired
 	case now < v.NotBefore:
 		return invalid("not good yet")
 	}

@@ -31,10 +31,5 @@ type Route struct {
 
 // Routes are all endpoints of the package.
 func (s *Server) Routes() []Route {
-	return nil
-}
-
-// WriteError writes an error as RFC 6749, section 5.2 has it.
-func (s *Server) WriteError(w http.ResponseWriter, r *http.Request, e *httpx.Error) {
-	httpx.WritePlainError(w, r, e)
+	return s.olderRoutes()
 }

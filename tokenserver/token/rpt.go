@@ -1,0 +1,84 @@
+package token
+
+import (
+	"strconv"
+
+	"github.com/tokenwright/tokenwright/tokenserver/quote"
+)
+
+// RPTClaims are the claims of a requesting party token: those of an access token without a scope, and what may be done with
+// which protected resources.
+type RPTClaims struct {
+	AccessClaims
+	Permissions []Permission
+}
+
+// AppendJSON implements Claims.
+func (c RPTClaims) AppendJSON(dst []byte) []byte {
+	dst = c.appendAccess(dst)
+	dst = AppendPermissions(append(dst, `,"authorization":{"permissions":`...), c.Permissions)
+	return append(dst, "}}"...)
+}
+
+// appendAccess appends the claims of an access token, without the scope and the last brace.
+func (c RPTClaims) appendAccess(dst []byte) []byte {
+	c.NoScope = true
+	dst = c.AccessClaims.AppendJSON(dst)
+	return dst[:len(dst)-1]
+}
+
+// UMA1Claims are the claims of a requesting party token in the form of UMA 1, as Keycloak once issued them.
+type UMA1Claims struct {
+	RPTClaims
+	// AccessToken is the caller's own, which a resource server can use in its place; empty: it is left out.
+	AccessToken string
+}
+
+// uma1Type is the claim typ of the older form.
+const uma1Type = "kc_ett"
+
+// AppendJSON implements Claims.
+func (c UMA1Claims) AppendJSON(dst []byte) []byte {
+	dst = c.appendAccess(dst)
+	dst = quote.Append(append(dst, `,"typ":"`+uma1Type+`","azp":`...), c.ClientID)
+	dst = append(dst, `,"permissions":[`...)
+	for n, p := range c.Permissions {
+		if n > 0 {
+			dst = append(dst, ',')
+		}
+		dst = quote.Append(append(dst, `{"resource_set_id":`...), p.ID)
+		if p.Name != "" {
+			dst = quote.Append(append(dst, `,"resource_set_name":`...), p.Name)
+		}
+		dst = quote.AppendList(append(dst, `,"scopes":`...), p.Scopes)
+		dst = append(dst, '}')
+	}
+	dst = append(dst, ']')
+	if c.AccessToken != "" {
+		dst = quote.Append(append(dst, `,"accessToken":`...), c.AccessToken)
+	}
+	return append(dst, '}')
+}
+
+// TicketClaims are the claims of a permission ticket.
+type TicketClaims struct {
+	Issuer string
+	// Audience is the resource server, and ClientID whoever asked for the ticket in its name.
+	Audience, ClientID          string
+	Expiry, NotBefore, IssuedAt int64
+	ID                          string
+	Permissions                 []Permission
+}
+
+// AppendJSON implements Claims. There is no sub: a ticket speaks for nobody.
+func (c TicketClaims) AppendJSON(dst []byte) []byte {
+	dst = quote.Append(append(dst, `{"iss":`...), c.Issuer)
+	dst = quote.Append(append(dst, `,"aud":`...), c.Audience)
+	dst = strconv.AppendInt(append(dst, `,"exp":`...), c.Expiry, 10)
+	dst = strconv.AppendInt(append(dst, `,"nbf":`...), c.NotBefore, 10)
+	dst = strconv.AppendInt(append(dst, `,"iat":`...), c.IssuedAt, 10)
+	dst = quote.Append(append(dst, `,"jti":`...), c.ID)
+	dst = quote.Append(append(dst, `,"client_id":`...), c.ClientID)
+	dst = AppendPermissions(append(dst, `,"permissions":`...), c.Permissions)
+	return append(dst, '}')
+}

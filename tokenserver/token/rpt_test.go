@@ -1,0 +1,128 @@
+package token
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func rpt() RPTClaims {
+	return RPTClaims{
+		AccessClaims: AccessClaims{
+			Issuer: "https://auth.example.com", Subject: "alice", Audience: "https://api.example.com", Expiry: 4, NotBefore: 2, IssuedAt: 3,
+			ID: "abc", ClientID: "cli", Scope: "order:1:read", Application: map[string]json.RawMessage{"prvd": json.RawMessage(`{"permissions":415}`)},
+		},
+		Permissions: []Permission{
+			{ID: "team-a/one", Name: `The "first" <one>`, Scopes: []string{"view", "edit"}, Claims: map[string][]string{"b": {"2", "3"}, "a": {"1"}}},
+			{ID: "two", Scopes: []string{"view"}},
+		},
+	}
+}
+
+func TestRequestingPartyTokens(t *testing.T) {
+	const base = `{"prvd":{"permissions":415},"iss":"https://auth.example.com","sub":"alice","aud":"https://api.example.com",` +
+		`"exp":4,"nbf":2,"iat":3,"jti":"abc","client_id":"cli",`
+	one := rpt()
+	cases := map[string]struct {
+		reason string
+		claims Claims
+		want   string
+	}{
+		"An RPT": {
+			"there is no scope in it: introspection must not have one", one,
+			base + `"authorization":{"permissions":[{"rsid":"team-a/one","rsname":"The \"first\" \u003cone\u003e","scopes":["view","edit"],` +
+				`"claims":{"a":["1"],"b":["2","3"]}},{"rsid":"two","scopes":["view"]}]}}`,
+		},
+		"An RPT that allows nothing": {
+			"a list is a list", RPTClaims{AccessClaims: one.AccessClaims}, base + `"authorization":{"permissions":[]}}`,
+		},
+		"UMA 1": {
+			"as Keycloak had it", UMA1Claims{RPTClaims: one},
+			base + `"typ":"kc_ett","azp":"cli","permissions":[{"resource_set_id":"team-a/one","resource_set_name":"The \"first\" \u003cone\u003e",` +
+				`"scopes":["view","edit"]},{"resource_set_id":"two","scopes":["view"]}]}`,
+		},
+		"UMA 1 with the access token": {
+			"only where that is wanted", UMA1Claims{RPTClaims: RPTClaims{AccessClaims: one.AccessClaims}, AccessToken: "a.b.c"},
+			base + `"typ":"kc_ett","azp":"cli","permissions":[],"accessToken":"a.b.c"}`,
+		},
+		"A ticket": {
+			"it speaks for nobody",
+			TicketClaims{Issuer: "i", Audience: "a", ClientID: "rs", Expiry: 3, NotBefore: 1, IssuedAt: 2, ID: "t", Permissions: one.Permissions[1:]},
+			`{"iss":"i","aud":"a","exp":3,"nbf":1,"iat":2,"jti":"t","client_id":"rs","permissions":[{"rsid":"two","scopes":["view"]}]}`,
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, string(tc.claims.AppendJSON(nil))); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+func TestPermissionsAreReadBack(t *testing.T) {
+	one := rpt()
+	without := []Permission{{ID: "team-a/one", Name: `The "first" <one>`, Scopes: []string{"view", "edit"}}, {ID: "two", Scopes: []string{"view"}}}
+	cases := map[string]struct {
+		reason, claims string
+		want           []Permission
+		wrong          bool
+	}{
+		"An RPT":               {"", string(one.AppendJSON(nil)), one.Permissions, false},
+		"UMA 1":                {"it says nothing of claims", string(UMA1Claims{RPTClaims: one}.AppendJSON(nil)), without, false},
+		"A ticket":             {"", string(TicketClaims{Permissions: one.Permissions}.AppendJSON(nil)), one.Permissions, false},
+		"An access token":      {"there are none", `{"scope":"order:1:read"}`, nil, false},
+		"Another letter case":  {"a claim that a policy gave is not ours", `{"Permissions":[{"rsid":"x"}],"AUTHORIZATION":{"permissions":[{"rsid":"y"}]}}`, nil, false},
+		"Without an id":        {"it would be of every resource, or of none", `{"permissions":[{"scopes":["view"]}]}`, nil, true},
+		"Of another form":      {"", `{"permissions":"all"}`, nil, true},
+		"Scopes that are none": {"", `{"authorization":{"permissions":[{"rsid":"x","scopes":"view"}]}}`, nil, true},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			got, err := (&Verified{Claims: json.RawMessage(tc.claims)}).Permissions()
+			if (err != nil) != tc.wrong {
+				t.Fatalf("%s: %v", tc.reason, err)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// FuzzPermission holds that what is written is what encoding/json would write, and is read back as it was.
+func FuzzPermission(f *testing.F) {
+	f.Add("team-a/one", "The first", "view edit", "ip", "10.0.0.1")
+	f.Add("<", `"`, " ", "\x00", "\xff")
+	f.Fuzz(func(t *testing.T, id, name, scopes, claim, value string) {
+		p := Permission{ID: id, Name: name, Scopes: strings.Fields(scopes)}
+		if claim != "" {
+			p.Claims = map[string][]string{claim: {value}}
+		}
+		got := p.AppendJSON(nil)
+		want, err := json.Marshal(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got, want) {
+			t.Fatalf("wrote %s, and encoding/json writes %s", got, want)
+		}
+		if id == "" || !utf8.ValidString(id+name+scopes+claim+value) {
+			return
+		}
+		back, err := (&Verified{Claims: RPTClaims{Permissions: []Permission{p}}.AppendJSON(nil)}).Permissions()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(p.Scopes) == 0 {
+			p.Scopes = nil
+		}
+		if diff := cmp.Diff([]Permission{p}, back); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
