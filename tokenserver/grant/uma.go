@@ -90,10 +90,10 @@ func (g *Granter) resourceServer(from *snapshot.Snapshot, request *UMARequest, p
 	name, ticket := request.Audience, (*token.Verified)(nil)
 	if request.Ticket != "" {
 		var failure *Error
-		if ticket, failure = g.ticket(from, request); failure != nil {
+		if ticket, failure = g.ticket(from, request, progress); failure != nil {
 			return nil, failure
 		}
-		name, progress.TicketID = ticket.Audience, ticket.ID
+		name = ticket.Audience
 	}
 	audience, known := from.Audiences[name]
 	if !known {
