@@ -25,11 +25,14 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
 
-// forged are tokens that somebody makes who has the public key, a key of her own, and time. The first is good, so that it can be
-// seen that the others fail for what was done to them.
-func (w *oauthWorld) forged(t testing.TB) (good string, bad map[string]string) {
+// forged are tokens for an audience that somebody makes who has the public key, which must be one of ES256, a key of her own, and
+// time. The first is good, so that it can be seen that the others fail for what was done to them.
+func (w *oauthWorld) forged(t testing.TB, audience string) (good string, bad map[string]string) {
 	t.Helper()
-	key := w.input.Keys[1].Ring.Keys[0]
+	owner := slices.IndexFunc(w.input.Keys, func(k snapshot.Keys) bool {
+		return slices.Contains(k.Object.Spec.Audiences, v1alpha1.Audience(audience))
+	})
+	key := w.input.Keys[owner].Ring.Keys[0]
 	foreign, err := ecdsa.GenerateKey(key.Public.(*ecdsa.PublicKey).Curve, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +45,7 @@ func (w *oauthWorld) forged(t testing.TB) (good string, bad map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good = w.sign(t, token.TypeAccess, api, nil)
+	good = w.sign(t, token.TypeAccess, audience, nil)
 	part := strings.Split(good, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(part[1])
 	if err != nil {
@@ -83,15 +86,16 @@ func (w *oauthWorld) forged(t testing.TB) (good string, bad map[string]string) {
 		"an unknown crit":           forge(jose.ES256, key.Private, key.KeyID, map[jose.HeaderKey]any{"crit": []string{"x"}, "x": 1}),
 		"a kid of 10 KB":            forge(jose.ES256, key.Private, strings.Repeat("k", 10<<10), nil),
 		"a path as kid":             forge(jose.ES256, key.Private, "../../etc/passwd", nil),
-		"of another audience":       w.sign(t, token.TypeAccess, api, func(c map[string]any) { c["aud"] = otherAPI }),
-		"expired":                   w.sign(t, token.TypeAccess, api, func(c map[string]any) { c["exp"] = time.Now().Unix() }),
+		"of another audience":       w.sign(t, token.TypeAccess, audience, func(c map[string]any) { c["aud"] = otherAPI }),
+		"expired":                   w.sign(t, token.TypeAccess, audience, func(c map[string]any) { c["exp"] = time.Now().Unix() }),
 	}
 }
 
-// TestForgedTokensAreOfNoUseAnywhere shows each forgery to each door that looks at tokens.
+// TestForgedTokensAreOfNoUseAnywhere shows each forgery to each door that looks at tokens; those of the Provide Ident API, which
+// takes tokens of its own audience only, are in TestIdentDefectBearers.
 func TestForgedTokensAreOfNoUseAnywhere(t *testing.T) {
 	w := startOAuth(t, nil)
-	good, bad := w.forged(t)
+	good, bad := w.forged(t, api)
 	if answer := w.introspect(t, good, ""); answer["active"] != true {
 		t.Fatalf("the one that is not forged: %v", answer)
 	}
