@@ -129,17 +129,30 @@ func TestForgedTokensAreOfNoUseAnywhere(t *testing.T) {
 
 // TestJunkDoesNotReachTheAPIServer is the thousand strings that look like refresh tokens.
 func TestJunkDoesNotReachTheAPIServer(t *testing.T) {
-	w := startOAuth(t, nil)
+	w := startIdent(t, v1alpha1.ES256, nil)
+	const refused = `{"errors":[{"code":"UNAUTHORIZED","message":"the refresh token was not accepted"}]}`
 	refresh := w.refreshToken(t, api)
 	part := strings.Split(refresh, ".")
 	before := w.objects.Calls()
 	for n := range 1000 {
 		text := fmt.Sprintf("twr_0-%d-abcdefghijklmnopqrstuvwxyz.%s.%s", n, part[1], part[2])
-		switch n % 3 {
+		switch n % 6 {
 		case 0:
 			w.form(t, "/introspect", "rs", "rs-secret", values("token", text, "token_type_hint", "refresh_token")).is(t, "not sealed", 200, inactive)
 		case 1:
 			w.form(t, "/revoke", "alice", "secret", values("token", text)).is(t, "not sealed", 200, "")
+		case 2:
+			w.get(t, "<token>", text, asking()).is(t, "not sealed", 401, refused)
+		case 3:
+			r, err := http.NewRequest(http.MethodGet, w.url+"/token?"+asking().Encode(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.SetBasicAuth("", text)
+			w.do(t, r).is(t, "not sealed", 401, refused)
+		case 4:
+			w.json(t, http.MethodPost, "/api/v1/tokens", text, `{"grant_type":"refresh_token"}`).
+				is(t, "not sealed", 401, message("the refresh token was not accepted"))
 		default:
 			w.form(t, "/token", "", "", values("grant_type", "refresh_token", "refresh_token", text, "audience", api)).
 				is(t, "not sealed", 401, tokenProblem("UNAUTHORIZED", "invalid_grant", "the refresh token was not accepted"))

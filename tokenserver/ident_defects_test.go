@@ -1,6 +1,7 @@
 package tokenserver
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -109,8 +110,9 @@ func TestIdentDefectIds(t *testing.T) {
 // TestIdentDefectCodes: an authorization code was a token without an expiry. There are no codes.
 func TestIdentDefectCodes(t *testing.T) {
 	w := startIdent(t, v1alpha1.EdDSA, nil)
-	if got := w.json(t, http.MethodGet, "/api/v1/oauth/authorize?response_type=code", "", ""); got.status != http.StatusNotFound {
-		t.Errorf("status %d: %s", got.status, got.body)
+	for _, bearer := range []string{"", w.bearer(t, "alice", "secret")} {
+		w.json(t, http.MethodGet, "/api/v1/oauth/authorize?response_type=code", bearer, "").
+			is(t, "nothing is there", 404, problemOf("not_found", "there is nothing here"))
 	}
 }
 
@@ -169,15 +171,6 @@ func TestIdentDefectEmptyToken(t *testing.T) {
 func TestIdentDoesNotGrowRights(t *testing.T) {
 	w := startIdent(t, v1alpha1.EdDSA, nil)
 	derived := field(t, w.authorize(t, w.bearer(t, "alice", "secret"), `{"scope":"order:eu/1:read"}`), "access_token")
-	_, first := says(t, derived)
-	got := w.authorize(t, derived, `{"scope":"offline_access nats order:eu/1:read,write order:eu/2:read"}`)
-	_, second := says(t, field(t, got, "access_token"))
-	if got["refresh_token"] != nil || second["nats"] != nil || got["scope"] != "order:eu/1:read" || second["scope"] != "order:eu/1:read" {
-		t.Errorf("got %v with %v", got, second)
-	}
-	if fmt.Sprint(second["exp"]) > fmt.Sprint(first["exp"]) {
-		t.Errorf("it ends at %v, and came from one that ends at %v", second["exp"], first["exp"])
-	}
 	const tooOld = "a token without an expiry needs a password that was proved within five minutes"
 	for name, bearer := range map[string]string{
 		"what came from a token":     derived,
@@ -194,8 +187,15 @@ func TestIdentDoesNotGrowRights(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"scope":"non_expiring"}`).is(t, "", 403, message(tooOld))
-			if got := w.authorize(t, bearer, `{"scope":"offline_access"}`); got["refresh_token"] != nil {
-				t.Errorf("got %v", got)
+			_, first := says(t, bearer)
+			got := w.authorize(t, bearer, `{"scope":"offline_access nats order:eu/1:read,write order:eu/2:read order:1:read,write"}`)
+			_, second := says(t, field(t, got, "access_token"))
+			has, _ := got["scope"].(string)
+			if got["refresh_token"] != nil || second["nats"] != nil || has != first["scope"] || second["scope"] != first["scope"] {
+				t.Errorf("got %v with %v from %v", got, second, first)
+			}
+			if ends := number(t, first, "exp"); number(t, second, "exp") > ends || number(t, got, "expires_in") > ends-number(t, second, "iat") {
+				t.Errorf("it ends at %v, in %v s, and came from one that ends at %d", second["exp"], got["expires_in"], ends)
 			}
 		})
 	}
@@ -218,6 +218,17 @@ func TestIdentOtherAudiences(t *testing.T) {
 	}
 	w.json(t, http.MethodPost, "/api/v1/tokens", w.bearer(t, "bob", "hunter2"), `{"aud":"`+api+`"}`).
 		is(t, "", 403, message("no policy lets the caller exchange a token for one of this audience"))
+}
+
+// number returns a whole number.
+func number(t testing.TB, of map[string]any, name string) int64 {
+	t.Helper()
+	text, _ := of[name].(json.Number)
+	n, err := text.Int64()
+	if err != nil {
+		t.Fatalf("%s in %v: %v", name, of, err)
+	}
+	return n
 }
 
 // signWith signs with the key of another audience.

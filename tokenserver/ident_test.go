@@ -122,6 +122,7 @@ func TestIdentBadInput(t *testing.T) {
 		"somebody else's application": {"POST", authenticate, "", `{"email":"bob","password":"hunter2","application_id":"app-1"}`, 403, "forbidden"},
 		"conflicting claims":          {"POST", authenticate, "", `{"email":"carol","password":"christmas"}`, 422, "conflicting_claims"},
 		"too many scopes":             {"POST", authenticate, "", `{"email":"bob","password":"hunter2","scope":"` + manyScopes() + `"}`, 422, "too many scopes: at most 64 can be asked for at once"},
+		"one without end at once":     {"POST", authenticate, "", `{"email":"alice","password":"secret","scope":"non_expiring"}`, 422, "a token without an expiry is asked for with the token that this gives"},
 		"GET instead of POST":         {"GET", authenticate, "", ``, 405, "the method is not allowed here"},
 		"no bearer":                   {"POST", tokens, "", `{}`, 401, "a bearer token is missing"},
 		"another grant":               {"POST", tokens, alice, `{"grant_type":"authorization_code"}`, 422, "invalid grant_type: must be refresh_token, or not given"},
@@ -269,7 +270,12 @@ func TestIdentDelete(t *testing.T) {
 		t.Fatalf("revocations %v", got)
 	}
 	refreshed(text).is(t, "the other server goes by it", 401, message("the refresh token was not accepted"))
-	remove(other, alice, id).is(t, "it is gone", 404, message("token not found"))
+	for name, server := range map[string]*oauthWorld{"the server that was asked": w, "the other one": other} {
+		remove(server, alice, id).is(t, "deleted twice, at "+name, 404, message("token not found"))
+	}
+	if got := w.objects.Revocations(); len(got) != 1 {
+		t.Errorf("revocations %v", got)
+	}
 
 	id, text = recorded()
 	remove(w, admin, id).is(t, "who may revoke for others does so", 204, "")
