@@ -259,7 +259,7 @@ func TestIdentList(t *testing.T) {
 	bearer := w.bearer(t, "alice", "secret")
 	tokens := []string{w.refreshToken(t, service), field(t, w.authorize(t, bearer, `{"scope":"offline_access"}`), "refresh_token")}
 	used := fixture.AccessRecord("0-7-abcdefghijklmnopqrstuvwxyz", "alice", provide, time.Now().Add(time.Hour))
-	used.Status.LastUsed = "2026-11-26T15:52:45Z"
+	used.Spec.Type, used.Status.LastUsed = v1alpha1.RefreshToken, "2026-11-26T15:52:45Z"
 	if err := w.objects.Create(t.Context(), used); err != nil {
 		t.Fatal(err)
 	}
@@ -270,8 +270,8 @@ func TestIdentList(t *testing.T) {
 			"created_at": record.CreationTimestamp.UTC().Format(time.RFC3339), "expires_at": string(record.Spec.Expires),
 		}
 		switch {
-		case record.Spec.Type == v1alpha1.AccessToken:
-			want[record.Spec.ID]["type"], want[record.Spec.ID]["last_used_at"] = "AccessToken", "2026-11-26T15:52:45Z"
+		case record.Spec.ID == used.Spec.ID:
+			want[record.Spec.ID]["last_used_at"] = "2026-11-26T15:52:45Z"
 		case record.Spec.Audience == service:
 			want[record.Spec.ID]["aud"], want[record.Spec.ID]["client_id"] = service, "cli"
 		}
