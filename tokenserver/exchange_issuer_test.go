@@ -18,11 +18,11 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
 
-// TestAnIDTokenIsExchanged has a job of an external issuer's that wants a token for a service.
-func TestAnIDTokenIsExchanged(t *testing.T) {
-	hub, down := issuer.New(t), issuer.New(t)
+// startWithIssuers runs a server that trusts the jobs of one organization at hub, and an issuer that is down.
+func startWithIssuers(t testing.TB, hub, down *issuer.Issuer) *oauthWorld {
+	t.Helper()
 	down.Down(true)
-	w := startOAuth(t, func(_ *Options, parts *Parts, input *snapshot.Input) {
+	return startOAuth(t, func(_ *Options, parts *Parts, input *snapshot.Input) {
 		github := hub.Provider(fixture.Namespace, "github", "gh:", func(s *v1alpha1.JWTProvider) {
 			s.ClaimMappings.Username = v1alpha1.ClaimOrExpression{Expression: "claims.repository"}
 			s.ClaimValidationRules = []v1alpha1.ClaimValidationRule{{Claim: "repository_owner_id", RequiredValue: "65"}}
@@ -42,6 +42,12 @@ func TestAnIDTokenIsExchanged(t *testing.T) {
 		parts.Authenticator = authenticator
 		parts.Background = func(ctx context.Context) error { return authenticator.KeepKeys(ctx, parts.Snapshots) }
 	})
+}
+
+// TestAnIDTokenIsExchanged has a job of an external issuer's that wants a token for a service.
+func TestAnIDTokenIsExchanged(t *testing.T) {
+	hub, down := issuer.New(t), issuer.New(t)
+	w := startWithIssuers(t, hub, down)
 	end := time.Now().Add(4 * time.Minute).Unix()
 	job := hub.Token(t, hub.GitHub(map[string]any{"exp": end}))
 	answer := w.form(t, "/token", "", "", exchanging(job, "subject_token_type", typeID, "access_type", "offline"))

@@ -25,11 +25,14 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
 
-// forged are tokens that somebody makes who has the public key, a key of her own, and time. The first is good, so that it can be
-// seen that the others fail for what was done to them.
-func (w *oauthWorld) forged(t testing.TB) (good string, bad map[string]string) {
+// forged are tokens for an audience that somebody makes who has the public key, which must be one of ES256, a key of her own, and
+// time. The first is good, so that it can be seen that the others fail for what was done to them.
+func (w *oauthWorld) forged(t testing.TB, audience string) (good string, bad map[string]string) {
 	t.Helper()
-	key := w.input.Keys[1].Ring.Keys[0]
+	owner := slices.IndexFunc(w.input.Keys, func(k snapshot.Keys) bool {
+		return slices.Contains(k.Object.Spec.Audiences, v1alpha1.Audience(audience))
+	})
+	key := w.input.Keys[owner].Ring.Keys[0]
 	foreign, err := ecdsa.GenerateKey(key.Public.(*ecdsa.PublicKey).Curve, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +45,7 @@ func (w *oauthWorld) forged(t testing.TB) (good string, bad map[string]string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good = w.sign(t, token.TypeAccess, api, nil)
+	good = w.sign(t, token.TypeAccess, audience, nil)
 	part := strings.Split(good, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(part[1])
 	if err != nil {
@@ -83,15 +86,16 @@ func (w *oauthWorld) forged(t testing.TB) (good string, bad map[string]string) {
 		"an unknown crit":           forge(jose.ES256, key.Private, key.KeyID, map[jose.HeaderKey]any{"crit": []string{"x"}, "x": 1}),
 		"a kid of 10 KB":            forge(jose.ES256, key.Private, strings.Repeat("k", 10<<10), nil),
 		"a path as kid":             forge(jose.ES256, key.Private, "../../etc/passwd", nil),
-		"of another audience":       w.sign(t, token.TypeAccess, api, func(c map[string]any) { c["aud"] = otherAPI }),
-		"expired":                   w.sign(t, token.TypeAccess, api, func(c map[string]any) { c["exp"] = time.Now().Unix() }),
+		"of another audience":       w.sign(t, token.TypeAccess, audience, func(c map[string]any) { c["aud"] = otherAPI }),
+		"expired":                   w.sign(t, token.TypeAccess, audience, func(c map[string]any) { c["exp"] = time.Now().Unix() }),
 	}
 }
 
-// TestForgedTokensAreOfNoUseAnywhere shows each forgery to each door that looks at tokens.
+// TestForgedTokensAreOfNoUseAnywhere shows each forgery to each door that looks at tokens; those of the Provide Ident API, which
+// takes tokens of its own audience only, are in TestIdentDefectBearers.
 func TestForgedTokensAreOfNoUseAnywhere(t *testing.T) {
 	w := startOAuth(t, nil)
-	good, bad := w.forged(t)
+	good, bad := w.forged(t, api)
 	if answer := w.introspect(t, good, ""); answer["active"] != true {
 		t.Fatalf("the one that is not forged: %v", answer)
 	}
@@ -125,17 +129,30 @@ func TestForgedTokensAreOfNoUseAnywhere(t *testing.T) {
 
 // TestJunkDoesNotReachTheAPIServer is the thousand strings that look like refresh tokens.
 func TestJunkDoesNotReachTheAPIServer(t *testing.T) {
-	w := startOAuth(t, nil)
+	w := startIdent(t, v1alpha1.ES256, nil)
+	const refused = `{"errors":[{"code":"UNAUTHORIZED","message":"the refresh token was not accepted"}]}`
 	refresh := w.refreshToken(t, api)
 	part := strings.Split(refresh, ".")
 	before := w.objects.Calls()
 	for n := range 1000 {
 		text := fmt.Sprintf("twr_0-%d-abcdefghijklmnopqrstuvwxyz.%s.%s", n, part[1], part[2])
-		switch n % 3 {
+		switch n % 6 {
 		case 0:
 			w.form(t, "/introspect", "rs", "rs-secret", values("token", text, "token_type_hint", "refresh_token")).is(t, "not sealed", 200, inactive)
 		case 1:
 			w.form(t, "/revoke", "alice", "secret", values("token", text)).is(t, "not sealed", 200, "")
+		case 2:
+			w.get(t, "<token>", text, asking()).is(t, "not sealed", 401, refused)
+		case 3:
+			r, err := http.NewRequest(http.MethodGet, w.url+"/token?"+asking().Encode(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.SetBasicAuth("", text)
+			w.do(t, r).is(t, "not sealed", 401, refused)
+		case 4:
+			w.json(t, http.MethodPost, "/api/v1/tokens", text, `{"grant_type":"refresh_token"}`).
+				is(t, "not sealed", 401, message("the refresh token was not accepted"))
 		default:
 			w.form(t, "/token", "", "", values("grant_type", "refresh_token", "refresh_token", text, "audience", api)).
 				is(t, "not sealed", 401, tokenProblem("UNAUTHORIZED", "invalid_grant", "the refresh token was not accepted"))

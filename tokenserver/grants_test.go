@@ -139,13 +139,16 @@ func TestAnExchangedTokenDoesNotOutliveTheOneThatCame(t *testing.T) {
 	}
 	for name, subject := range cases {
 		t.Run(name, func(t *testing.T) {
+			before := time.Now()
 			answer := w.form(t, "/token", "", "", exchanging(subject))
+			after := time.Now()
 			verified, err := w.snapshots.Load().Verify(answer.text(t, "access_token"), issuerName, time.Now(), token.TypeAccess)
 			if err != nil || verified.Expiry != end.Unix() {
 				t.Errorf("exp = %d, and %d was that of the token that came (%v)", verified.Expiry, end.Unix(), err)
 			}
-			if got := fields(t, answer.body)["expires_in"]; got == "900" {
-				t.Errorf("expires_in = %v", got)
+			number, _ := fields(t, answer.body)["expires_in"].(json.Number)
+			if got, err := number.Int64(); err != nil || got < end.Unix()-after.Unix() || got > end.Unix()-before.Unix() {
+				t.Errorf("expires_in = %s, and the token ends in five minutes", number)
 			}
 		})
 	}
@@ -228,7 +231,8 @@ func TestGrantsForServicesAreRefused(t *testing.T) {
 	}
 }
 
-// TestNothingThatCameFromATokenLasts is the ServiceAccount that wants a login for ever.
+// TestNothingThatCameFromATokenLasts is the ServiceAccount that wants a login for ever. What it gets has these members, and no
+// others.
 func TestNothingThatCameFromATokenLasts(t *testing.T) {
 	w := startOAuth(t, func(_ *Options, _ *Parts, input *snapshot.Input) {
 		input.Policies = fixture.Policies(t, append(oauthPolicies(), fixture.Cluster("all-offline", []v1alpha1.Subject{fixture.Anybody},
@@ -240,15 +244,37 @@ func TestNothingThatCameFromATokenLasts(t *testing.T) {
 	offline := exchanging(account, "access_type", "offline", "offline_token", "true")
 	exchanged := w.form(t, "/token", "", "", offline)
 	text := exchanged.text(t, "access_token")
-	for name, answer := range map[string]reply{
-		"exchange":                 exchanged,
-		"exchange of the outcome":  w.form(t, "/token", "", "", exchanging(text, "access_type", "offline")),
-		"client_credentials":       w.form(t, "/token", "robot", "r2d2 + c3po%", values("grant_type", "client_credentials", "audience", api, "access_type", "offline")),
-		"a client with an account": w.form(t, "/token", "x", account, values("grant_type", "client_credentials", "audience", api, "access_type", "offline")),
-		"Docker's GET":             w.get(t, "x", account, values("service", service, "offline_token", "true")),
+	client := values("grant_type", "client_credentials", "audience", api, "access_type", "offline")
+	access := func(scope string, more ...string) map[string]any {
+		want := map[string]any{"access_token": "a token", "token_type": "Bearer", "expires_in": json.Number("900"), "scope": scope}
+		for n := 0; n < len(more); n += 2 {
+			want[more[n]] = more[n+1]
+		}
+		return want
+	}
+	for name, c := range map[string]struct {
+		answer reply
+		want   map[string]any
+	}{
+		"exchange":                 {exchanged, access("order:eu/1:read", "issued_token_type", typeAccess)},
+		"exchange of the outcome":  {w.form(t, "/token", "", "", exchanging(text, "access_type", "offline")), access("order:eu/1:read", "issued_token_type", typeAccess)},
+		"client_credentials":       {w.form(t, "/token", "robot", "r2d2 + c3po%", client), access("")},
+		"a client with an account": {w.form(t, "/token", "x", account, client), access("")},
+		"Docker's GET": {w.get(t, "x", account, values("service", service, "offline_token", "true")), map[string]any{
+			"access_token": "a token", "token": "a token", "issued_at": "a time", "expires_in": json.Number("900"),
+		}},
 	} {
-		if answer.status != http.StatusOK || strings.Contains(string(answer.body), "refresh_token") {
-			t.Errorf("%s: %d %s", name, answer.status, answer.body)
+		got := fields(t, c.answer.body)
+		for member, is := range map[string]string{"access_token": "a token", "token": "a token", "issued_at": "a time"} {
+			if value, _ := got[member].(string); value != "" {
+				got[member] = is
+			}
+		}
+		if lives, _ := got["expires_in"].(json.Number); name == "exchange of the outcome" && lives == "899" {
+			got["expires_in"] = json.Number("900") // the one that came has less by the time between
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" || c.answer.status != http.StatusOK {
+			t.Errorf("%s: status %d (-want +got):\n%s", name, c.answer.status, diff)
 		}
 	}
 	w.get(t, "<token>", text, values("service", service, "offline_token", "true")).is(t, "an access token is no login", 401,

@@ -1,7 +1,9 @@
 package tokenserver
 
 import (
+	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -21,18 +23,17 @@ import (
 // TestIdentDefectBearers: a bearer was checked for its signature only. It must be ours, for this API, of the right kind, alive
 // and not revoked; and a refresh token is none.
 func TestIdentDefectBearers(t *testing.T) {
-	w := startIdent(t, v1alpha1.EdDSA, nil)
+	w := startIdent(t, v1alpha1.ES256, nil)
 	good := w.bearer(t, "alice", "secret")
 	refresh := field(t, w.login(t, "alice", "secret", "offline_access"), "refresh_token")
 	change := func(typ, audience string, change func(map[string]any)) string {
 		return w.sign(t, typ, audience, change)
 	}
-	none := "eyJhbGciOiJub25lIiwidHlwIjoiYXQrand0In0." + strings.Split(good, ".")[1] + "."
-	cases := map[string]string{
-		"of another audience":        change(token.TypeAccess, api, nil),
+	unforged, cases := w.forged(t, provide)
+	maps.Copy(cases, map[string]string{
+		"for another, by its key":    change(token.TypeAccess, api, nil),
 		"of another issuer":          change(token.TypeAccess, provide, func(c map[string]any) { c["iss"] = "https://ident.provide.services" }),
 		"signed by another's key":    w.signWith(t, api, map[string]any{"iss": issuerName, "sub": "alice", "aud": provide}),
-		"expired":                    change(token.TypeAccess, provide, func(c map[string]any) { c["exp"] = time.Now().Unix() - 1 }),
 		"not good yet":               change(token.TypeAccess, provide, func(c map[string]any) { c["nbf"] = time.Now().Unix() + 600 }),
 		"without end and record":     change(token.TypeAccess, provide, func(c map[string]any) { delete(c, "exp") }),
 		"with a record that is none": change(token.TypeAccess, provide, func(c map[string]any) { c["jti"] = "0-1-abcdefghijklmnopqrstuvwxyz" }),
@@ -40,9 +41,14 @@ func TestIdentDefectBearers(t *testing.T) {
 		"of a registry":              change(token.TypeRegistry, provide, nil),
 		"a status list":              change("statuslist+jwt", provide, nil),
 		"a refresh token":            refresh,
-		"tampered":                   good[:len(good)-6] + "AAAAAA",
-		"with alg none":              none,
+		"with another's signature":   good[:len(good)-6] + "AAAAAA",
 		"junk":                       "a.b.c",
+	})
+	for name, bearer := range map[string]string{"of a login": good, "signed by the API's key": unforged} {
+		if answer := w.json(t, http.MethodGet, "/api/v1/tokens", bearer, ""); answer.status != http.StatusOK {
+			t.Fatalf("the one %s is not forged: %d %s", name, answer.status, answer.body)
+		}
+		w.authorize(t, bearer, `{}`)
 	}
 	for name, bearer := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -50,6 +56,10 @@ func TestIdentDefectBearers(t *testing.T) {
 				{"GET", "/api/v1/tokens", ""}, {"POST", "/api/v1/tokens", `{}`}, {"DELETE", "/api/v1/tokens/0-1-abcdefghijklmnopqrstuvwxyz", ""},
 			} {
 				w.json(t, ask[0], ask[1], bearer, ask[2]).is(t, ask[0], 401, refusedToken)
+			}
+			if bearer != refresh {
+				w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"grant_type":"refresh_token"}`).
+					is(t, "as a refresh token", 401, message("the refresh token was not accepted"))
 			}
 		})
 	}
@@ -100,8 +110,9 @@ func TestIdentDefectIds(t *testing.T) {
 // TestIdentDefectCodes: an authorization code was a token without an expiry. There are no codes.
 func TestIdentDefectCodes(t *testing.T) {
 	w := startIdent(t, v1alpha1.EdDSA, nil)
-	if got := w.json(t, http.MethodGet, "/api/v1/oauth/authorize?response_type=code", "", ""); got.status != http.StatusNotFound {
-		t.Errorf("status %d: %s", got.status, got.body)
+	for _, bearer := range []string{"", w.bearer(t, "alice", "secret")} {
+		w.json(t, http.MethodGet, "/api/v1/oauth/authorize?response_type=code", bearer, "").
+			is(t, "nothing is there", 404, problemOf("not_found", "there is nothing here"))
 	}
 }
 
@@ -160,15 +171,6 @@ func TestIdentDefectEmptyToken(t *testing.T) {
 func TestIdentDoesNotGrowRights(t *testing.T) {
 	w := startIdent(t, v1alpha1.EdDSA, nil)
 	derived := field(t, w.authorize(t, w.bearer(t, "alice", "secret"), `{"scope":"order:eu/1:read"}`), "access_token")
-	_, first := says(t, derived)
-	got := w.authorize(t, derived, `{"scope":"offline_access nats order:eu/1:read,write order:eu/2:read"}`)
-	_, second := says(t, field(t, got, "access_token"))
-	if got["refresh_token"] != nil || second["nats"] != nil || got["scope"] != "order:eu/1:read" || second["scope"] != "order:eu/1:read" {
-		t.Errorf("got %v with %v", got, second)
-	}
-	if fmt.Sprint(second["exp"]) > fmt.Sprint(first["exp"]) {
-		t.Errorf("it ends at %v, and came from one that ends at %v", second["exp"], first["exp"])
-	}
 	const tooOld = "a token without an expiry needs a password that was proved within five minutes"
 	for name, bearer := range map[string]string{
 		"what came from a token":     derived,
@@ -185,8 +187,15 @@ func TestIdentDoesNotGrowRights(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"scope":"non_expiring"}`).is(t, "", 403, message(tooOld))
-			if got := w.authorize(t, bearer, `{"scope":"offline_access"}`); got["refresh_token"] != nil {
-				t.Errorf("got %v", got)
+			_, first := says(t, bearer)
+			got := w.authorize(t, bearer, `{"scope":"offline_access nats order:eu/1:read,write order:eu/2:read order:1:read,write"}`)
+			_, second := says(t, field(t, got, "access_token"))
+			has, _ := got["scope"].(string)
+			if got["refresh_token"] != nil || second["nats"] != nil || has != first["scope"] || second["scope"] != first["scope"] {
+				t.Errorf("got %v with %v from %v", got, second, first)
+			}
+			if ends := number(t, first, "exp"); number(t, second, "exp") > ends || number(t, got, "expires_in") > ends-number(t, second, "iat") {
+				t.Errorf("it ends at %v, in %v s, and came from one that ends at %d", second["exp"], got["expires_in"], ends)
 			}
 		})
 	}
@@ -209,6 +218,17 @@ func TestIdentOtherAudiences(t *testing.T) {
 	}
 	w.json(t, http.MethodPost, "/api/v1/tokens", w.bearer(t, "bob", "hunter2"), `{"aud":"`+api+`"}`).
 		is(t, "", 403, message("no policy lets the caller exchange a token for one of this audience"))
+}
+
+// number returns a whole number.
+func number(t testing.TB, of map[string]any, name string) int64 {
+	t.Helper()
+	text, _ := of[name].(json.Number)
+	n, err := text.Int64()
+	if err != nil {
+		t.Fatalf("%s in %v: %v", name, of, err)
+	}
+	return n
 }
 
 // signWith signs with the key of another audience.

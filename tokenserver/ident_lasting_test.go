@@ -227,8 +227,8 @@ func TestTokensWithoutAnExpiryAreBounded(t *testing.T) {
 func TestTokensThatLastAreMadeSlowly(t *testing.T) {
 	w := startIdent(t, v1alpha1.EdDSA, nil)
 	bearer := w.bearer(t, "alice", "secret")
-	for n, scope := 0, "offline_access"; n < 100; n++ {
-		answer := w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"scope":"`+scope+`"}`)
+	for n := range 46 { // 30, and one for each second that this takes
+		answer := w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"scope":"offline_access"}`)
 		if answer.status == http.StatusTooManyRequests {
 			answer.is(t, "", 429, message("the caller makes or revokes too many tokens"))
 			if answer.header.Get("Retry-After") != "1" || n < 30 {
@@ -238,7 +238,7 @@ func TestTokensThatLastAreMadeSlowly(t *testing.T) {
 		}
 		created(t, answer)
 	}
-	t.Error("100 tokens were made at once")
+	t.Error("46 tokens were made at once")
 }
 
 // TestRegistryTokensAlwaysExpire: nobody gets access[] for ever, by no parameter.

@@ -88,7 +88,7 @@ func (w *oauthWorld) provedAgo(t testing.TB, user, password string, ago time.Dur
 	t.Helper()
 	_, claims := says(t, w.bearer(t, user, password))
 	return w.sign(t, "at+jwt", provide, func(c map[string]any) {
-		c["sub"], c["scope"], c["tokenwright.dev/credential"] = user, "", claims["tokenwright.dev/credential"]
+		c["sub"], c["tokenwright.dev/credential"] = user, claims["tokenwright.dev/credential"]
 		c["auth_time"] = time.Now().Add(-ago).Unix()
 	})
 }

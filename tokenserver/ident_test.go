@@ -8,14 +8,18 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/test/fixture"
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
+	"github.com/tokenwright/tokenwright/tokenserver/slot"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -122,11 +126,15 @@ func TestIdentBadInput(t *testing.T) {
 		"somebody else's application": {"POST", authenticate, "", `{"email":"bob","password":"hunter2","application_id":"app-1"}`, 403, "forbidden"},
 		"conflicting claims":          {"POST", authenticate, "", `{"email":"carol","password":"christmas"}`, 422, "conflicting_claims"},
 		"too many scopes":             {"POST", authenticate, "", `{"email":"bob","password":"hunter2","scope":"` + manyScopes() + `"}`, 422, "too many scopes: at most 64 can be asked for at once"},
+		"one without end at once":     {"POST", authenticate, "", `{"email":"alice","password":"secret","scope":"non_expiring"}`, 422, "a token without an expiry is asked for with the token that this gives"},
 		"GET instead of POST":         {"GET", authenticate, "", ``, 405, "the method is not allowed here"},
 		"no bearer":                   {"POST", tokens, "", `{}`, 401, "a bearer token is missing"},
-		"another grant":               {"POST", tokens, alice, `{"grant_type":"authorization_code"}`, 422, "invalid grant_type: must be refresh_token, or not given"},
+		"another grant":               {"POST", tokens, alice, `{"grant_type":"authorization_code"}`, 422, "invalid grant_type: authorization_code"},
+		"a grant that may be a token": {"POST", tokens, alice, `{"grant_type":"` + refresh + `"}`, 422, "invalid grant_type: must be refresh_token, or not given"},
+		"a grant of two lines":        {"POST", tokens, alice, `{"grant_type":"x\ny"}`, 422, "invalid grant_type: must be refresh_token, or not given"},
 		"a grant that is not served":  {"POST", tokens, alice, `{"grant_type":"client_credentials"}`, 501, "not implemented"},
-		"an unknown audience":         {"POST", tokens, alice, `{"aud":"https://nowhere"}`, 400, "the service is not known here"},
+		"an unknown audience":         {"POST", tokens, alice, `{"aud":"https://nowhere"}`, 400, "invalid aud: https://nowhere"},
+		"a token for an audience":     {"POST", tokens, alice, `{"aud":"` + alice + `"}`, 400, "invalid aud: the service is not known here"},
 		"bad JSON":                    {"POST", tokens, alice, `{`, 400, "the body must be a JSON object with texts"},
 		"two kinds of lasting tokens": {"POST", tokens, alice, `{"scope":"offline_access non_expiring"}`, 422, "a token without an expiry needs no refresh token: ask for one of the two"},
 		"without end, without policy": {"POST", tokens, bob, `{"scope":"non_expiring"}`, 403, "a token without an expiry is not allowed here"},
@@ -197,43 +205,93 @@ func TestIdentRefresh(t *testing.T) {
 func TestIdentPages(t *testing.T) {
 	w := startIdent(t, v1alpha1.EdDSA, nil)
 	bearer := w.bearer(t, "alice", "secret")
-	var refreshTokens []string
-	for range 7 {
-		refreshTokens = append(refreshTokens, field(t, w.authorize(t, bearer, `{"scope":"offline_access"}`), "refresh_token"))
+	const first = 27
+	end := time.Now().Add(time.Hour)
+	made := func(n int) {
+		id := slot.ID{Index: n, Random: "abcdefghijklmnopqrstuvwxyz"}
+		if err := w.objects.Create(t.Context(), fixture.AccessRecord(id.String(), "alice", provide, end)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	page := func(query string) (ids []string, total string) {
-		answer := w.json(t, http.MethodGet, "/api/v1/tokens?"+query, bearer, "")
+	for n := range first {
+		made(100 + n)
+	}
+	page := func(query string, total int) (ids []string) {
+		answer := w.json(t, http.MethodGet, "/api/v1/tokens"+query, bearer, "")
 		var list []map[string]any
 		if err := json.Unmarshal(answer.body, &list); err != nil || answer.status != http.StatusOK {
 			t.Fatalf("status %d: %s", answer.status, answer.body)
 		}
 		for _, item := range list {
 			ids = append(ids, field(t, item, "id"))
-			if len(item) != 6 || item["user_id"] != "alice" || item["type"] != "RefreshToken" || item["aud"] != provide {
-				t.Errorf("got %v", item)
-			}
 		}
-		for _, secret := range refreshTokens {
-			if strings.Contains(string(answer.body), secret) || strings.Contains(string(answer.body), strings.Split(secret, ".")[1]) {
-				t.Error("a token is listed")
-			}
+		got := []string{answer.header.Get("X-Total-Results-Count"), answer.header.Get("Access-Control-Expose-Headers")}
+		if want := []string{strconv.Itoa(total), "X-Total-Results-Count"}; !slices.Equal(got, want) {
+			t.Errorf("%s: headers %q, want %q", query, got, want)
 		}
-		if got := answer.header.Get("Access-Control-Expose-Headers"); got != "X-Total-Results-Count" {
-			t.Errorf("exposed %q", got)
-		}
-		return ids, answer.header.Get("X-Total-Results-Count")
+		return ids
 	}
-	all, total := page("")
-	if len(all) != 7 || total != "7" {
-		t.Fatalf("got %d, %s in all", len(all), total)
+	all := page("?rpp=100", first)
+	if byDefault := page("", first); len(all) != first || !slices.Equal(byDefault, all[:25]) {
+		t.Fatalf("%d in all, and unasked %d", len(all), len(byDefault))
 	}
-	var paged []string
-	for _, query := range []string{"page=1&rpp=3", "page=2&rpp=3", "page=3&rpp=3", "page=4&rpp=3"} {
-		ids, _ := page(query)
-		paged = append(paged, ids...)
+	paged := page("?rpp=10", first)
+	// Within a second tokens are sorted by name, and this one's is before all others.
+	second := time.Now().Unix()
+	waitFor(t, "the next second", func() bool { return time.Now().Unix() > second })
+	made(1)
+	all = append(all, "0-1-abcdefghijklmnopqrstuvwxyz")
+	for _, query := range []string{"?page=2&rpp=10", "?page=3&rpp=10"} {
+		paged = append(paged, page(query, first+1)...)
 	}
 	if diff := cmp.Diff(all, paged); diff != "" {
 		t.Errorf("pages and the whole differ: %s", diff)
+	}
+	for _, query := range []string{"?page=4&rpp=10", "?page=1000000&rpp=100"} {
+		w.json(t, http.MethodGet, "/api/v1/tokens"+query, bearer, "").is(t, "there are no more", 200, "[]")
+		page(query, first+1)
+	}
+}
+
+// TestIdentList holds what is said of a token: of a login by Docker's protocol, and of one that was used. Never the token.
+func TestIdentList(t *testing.T) {
+	w := startIdent(t, v1alpha1.EdDSA, nil)
+	bearer := w.bearer(t, "alice", "secret")
+	tokens := []string{w.refreshToken(t, service), field(t, w.authorize(t, bearer, `{"scope":"offline_access"}`), "refresh_token")}
+	used := fixture.AccessRecord("0-7-abcdefghijklmnopqrstuvwxyz", "alice", provide, time.Now().Add(time.Hour))
+	used.Spec.Type, used.Status.LastUsed = v1alpha1.RefreshToken, "2026-11-26T15:52:45Z"
+	if err := w.objects.Create(t.Context(), used); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]map[string]any{}
+	for _, record := range w.objects.Tokens() {
+		want[record.Spec.ID] = map[string]any{
+			"id": record.Spec.ID, "type": "RefreshToken", "user_id": "alice", "aud": provide,
+			"created_at": record.CreationTimestamp.UTC().Format(time.RFC3339), "expires_at": string(record.Spec.Expires),
+		}
+		switch {
+		case record.Spec.ID == used.Spec.ID:
+			want[record.Spec.ID]["last_used_at"] = "2026-11-26T15:52:45Z"
+		case record.Spec.Audience == service:
+			want[record.Spec.ID]["aud"], want[record.Spec.ID]["client_id"] = service, "cli"
+		}
+	}
+	answer := w.json(t, http.MethodGet, "/api/v1/tokens", bearer, "")
+	var list []map[string]any
+	if err := json.Unmarshal(answer.body, &list); err != nil || answer.status != http.StatusOK {
+		t.Fatalf("status %d: %s", answer.status, answer.body)
+	}
+	got := map[string]map[string]any{}
+	for _, item := range list {
+		got[field(t, item, "id")] = item
+	}
+	if diff := cmp.Diff(want, got); diff != "" || len(list) != 3 {
+		t.Errorf("%d tokens (-want +got):\n%s", len(list), diff)
+	}
+	for _, text := range tokens {
+		if strings.Contains(string(answer.body), strings.Split(text, ".")[1]) {
+			t.Error("a token is listed")
+		}
 	}
 }
 
@@ -269,7 +327,12 @@ func TestIdentDelete(t *testing.T) {
 		t.Fatalf("revocations %v", got)
 	}
 	refreshed(text).is(t, "the other server goes by it", 401, message("the refresh token was not accepted"))
-	remove(other, alice, id).is(t, "it is gone", 404, message("token not found"))
+	for name, server := range map[string]*oauthWorld{"the server that was asked": w, "the other one": other} {
+		remove(server, alice, id).is(t, "deleted twice, at "+name, 404, message("token not found"))
+	}
+	if got := w.objects.Revocations(); len(got) != 1 {
+		t.Errorf("revocations %v", got)
+	}
 
 	id, text = recorded()
 	remove(w, admin, id).is(t, "who may revoke for others does so", 204, "")

@@ -58,6 +58,7 @@ func newWorld(t *testing.T) *world {
 		rule(t, "alice-publishes", v1alpha1.EffectAllow, "alice", "publish", "a.>", "b.*.c", "same"),
 		rule(t, "alice-subscribes", v1alpha1.EffectAllow, "alice", "subscribe", "a.>", "user.${subject.username}"),
 		rule(t, "alice-does-not", v1alpha1.EffectDeny, "alice", "*", "a.secret.>"),
+		rule(t, "dave-does-not", v1alpha1.EffectDeny, "dave", "*", "a.secret.>"),
 		rule(t, "bob-publishes", v1alpha1.EffectAllow, "bob", "publish", "a.b"),
 		rule(t, "eve", v1alpha1.EffectAllow, "e>", "*", "a.${subject.username}"),
 	})}
@@ -132,6 +133,8 @@ func TestServerEnforcesWhatPolicySays(t *testing.T) {
 		"bob publishes":                                      {"bob", "a.b", publish, false},
 		"somebody of whom no policy speaks publishes":        {"mallory", "a.b", publish, true},
 		"somebody of whom no policy speaks subscribes":       {"mallory", "a.b", subscribe, true},
+		"somebody of whom only a Deny speaks publishes":      {"dave", "a.b", publish, true},
+		"somebody of whom only a Deny speaks subscribes":     {"dave", "a.b", subscribe, true},
 		"one whose name is a wildcard publishes":             {"e>", "a.b", publish, true},
 		"one whose name is a wildcard subscribes":            {"e>", "a.>", subscribe, true},
 		"one who may do everything subscribes to it":         {"root", ">", subscribe, false},
@@ -178,6 +181,22 @@ func TestDeniedMessagesAreNotDelivered(t *testing.T) {
 		if got.Subject != "a.last" {
 			t.Errorf("queue group %q: alice got %s", group, got.Subject)
 		}
+	}
+}
+
+// TestAClaimWithoutListsIsNone: NATS would read it as everything, and this package must not hide that our tokens say otherwise.
+func TestAClaimWithoutListsIsNone(t *testing.T) {
+	for name, claim := range map[string]string{
+		"no permissions": `{}`,
+		"empty lists":    `{"permissions":{"publish":{"allow":[]},"subscribe":{"allow":[],"deny":[]}}}`,
+		"one side only":  `{"permissions":{"publish":{"deny":[">"]}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := Start(t, func(string) (string, []byte, error) { return "eve", []byte(claim), nil })
+			if c, err := s.Connect("eve"); !errors.Is(err, nats.ErrAuthorization) {
+				t.Errorf("got %v, %v", c, err)
+			}
+		})
 	}
 }
 

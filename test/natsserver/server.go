@@ -5,6 +5,7 @@ package natsserver
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -121,19 +122,28 @@ func (s *Server) user(key, token string) (string, error) {
 	}
 	user := jwt.NewUserClaims(key)
 	user.Name, user.Audience = username, account
-	user.Pub, user.Sub = permission(of.Permissions.Publish), permission(of.Permissions.Subscribe)
+	if user.Pub, err = permission(of.Permissions.Publish); err != nil {
+		return "", fmt.Errorf("the claim nats: publish: %w", err)
+	}
+	if user.Sub, err = permission(of.Permissions.Subscribe); err != nil {
+		return "", fmt.Errorf("the claim nats: subscribe: %w", err)
+	}
 	if r := of.Permissions.Responses; r != nil {
 		user.Resp = &jwt.ResponsePermission{MaxMsgs: r.Max, Expires: r.TTL}
 	}
 	return user.Encode(s.issuer)
 }
 
-// permission never relies on an empty list, which NATS reads as everything.
-func permission(l Lists) jwt.Permission {
-	if len(l.Allow) == 0 {
-		return jwt.Permission{Deny: jwt.StringList{">"}}
+// errNoLists is a claim that would let its bearer do everything: NATS reads two empty lists so.
+var errNoLists = errors.New("neither allow nor deny says anything")
+
+// permission is what the token says, word for word: that nobody gets everything by an empty list is for the token to see to, so
+// that a server in a test does what such a token lets it.
+func permission(l Lists) (jwt.Permission, error) {
+	if len(l.Allow) == 0 && len(l.Deny) == 0 {
+		return jwt.Permission{}, errNoLists
 	}
-	return jwt.Permission{Allow: l.Allow, Deny: l.Deny}
+	return jwt.Permission{Allow: l.Allow, Deny: l.Deny}, nil
 }
 
 // Connect connects with the token. What the server complains of later is the connection's last error.

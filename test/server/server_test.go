@@ -120,6 +120,7 @@ func TestTheServer(t *testing.T) {
 		w.becomes(t, "alice", "secret", "repository:team-a/app:pull", []string{"repository:team-a/app:pull"})
 	})
 	t.Run("A SigningKey that is deleted signs nothing, and what it signed verifies", w.deletion)
+	t.Run("Junk that looks like refresh tokens costs the API server nothing", w.junkRefresh)
 	t.Run("The audit log holds neither password nor token", func(t *testing.T) {
 		w.holdsNoSecret(t, account)
 	})

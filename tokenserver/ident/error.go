@@ -3,6 +3,7 @@ package ident
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
@@ -32,6 +33,18 @@ func translate(err error) error {
 		return httpx.Internal(err)
 	}
 	return e
+}
+
+// mostSaid is how long a value may be that an error repeats, in bytes. All tokens are longer.
+const mostSaid = 80
+
+// said is the value of a field as an error repeats it, or instead what is wrong with it where the value is not a short text of visible
+// ASCII: what a client sent by mistake could be a token, and an error is logged.
+func said(value, instead string) string {
+	if len(value) > mostSaid || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return instead
+	}
+	return value
 }
 
 func unauthorized(message string, cause error) error {

@@ -36,8 +36,8 @@ type listed struct {
 	ClientID  string `json:"client_id,omitempty"`
 }
 
-// List has the form of httpx.Endpoint's Handle: GET /api/v1/tokens. The order is that in which the tokens were made, so that
-// pages do not change where tokens come.
+// List has the form of httpx.Endpoint's Handle: GET /api/v1/tokens. The order is that in which the tokens were made, and
+// within one second that of their names, so that pages do not change where tokens come.
 func (s *Server) List(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
 	who, from, err := s.session(r.Context(), r, x)
 	if err != nil {

@@ -1,6 +1,7 @@
 package ident
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -63,7 +64,7 @@ func (s *Server) Authorize(w http.ResponseWriter, r *http.Request, x *httpx.Exch
 	case "client_credentials":
 		return &httpx.Error{Status: http.StatusNotImplemented, Message: "not implemented"}
 	default:
-		return invalid("invalid grant_type: must be refresh_token, or not given")
+		return invalid("invalid grant_type: " + said(body.GrantType, "must be refresh_token, or not given"))
 	}
 	asked, err := s.asked(body.Scope, request)
 	if err != nil {
@@ -90,7 +91,12 @@ func (s *Server) authorize(w http.ResponseWriter, r *http.Request, x *httpx.Exch
 	}
 	request.Ids = issue.Ids{Application: body.ApplicationID, Organization: body.OrganizationID, User: body.UserID}
 	answer, err := s.Granter.Grant(r.Context(), by, request)
-	if err != nil {
+	var failure *grant.Error
+	switch {
+	case err == nil:
+	case errors.As(err, &failure) && failure.Kind == grant.UnknownAudience && body.Audience != "":
+		return httpx.BadRequest("invalid aud: " + said(body.Audience, failure.Message))
+	default:
 		return translate(err)
 	}
 	if refreshes {
