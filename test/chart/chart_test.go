@@ -225,7 +225,7 @@ func TestWhatOutlivesTheRelease(t *testing.T) {
 		}
 		return count
 	}
-	if diff := cmp.Diff(map[string]int{"CustomResourceDefinition": 6, "Namespace": 1}, kinds()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"CustomResourceDefinition": 8, "Namespace": 1}, kinds()); diff != "" {
 		t.Errorf("by default (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[string]int{}, kinds("--set=crds.keep=false", "--set=caNamespace.keep=false")); diff != "" {
