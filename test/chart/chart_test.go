@@ -139,6 +139,11 @@ func TestValuesThatCannotWorkAreRefused(t *testing.T) {
 			args:   []string{issuer, "--set=tls.mode=CertManager"},
 			want:   "tls.certManager.issuerRef.name must be given",
 		},
+		"An unknown spelling of UMA's errors": {
+			reason: "the server would not start",
+			args:   []string{issuer, "--set=uma.enabled=true,uma.compatibility=okta"},
+			want:   "uma/compatibility",
+		},
 		"A digest that is none": {
 			reason: "the image would be pulled by a tag of that name",
 			args:   []string{issuer, "--set=image.digest=v1"},
