@@ -1,6 +1,7 @@
 package v1alpha1_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -36,6 +37,7 @@ func storeResources(t *testing.T, namespace string) {
 		{resource("diary", v1alpha1.ProtectedResourceSpec{Scopes: []v1alpha1.ResourceScope{"view"}, Audience: "wiki.example.com"}), refused},
 		{request("preq-1", "bob", "view", "delete"), `{"status":{"state":"Approved"}}`},
 		{request("preq-2", "carol", "view"), `{"status":{}}`},
+		{request("preq-3", "dave", "view"), `{"status":{}}`},
 	} {
 		if err := plane.Client.Create(t.Context(), of.object); err != nil {
 			t.Fatal(err)
@@ -90,6 +92,15 @@ func TestKubectlShowsResourcesAndRequests(t *testing.T) {
 			},
 		},
 	}
+	// What docs/permissionrequest.md says of deciding without a command of ours.
+	for state, scopes := range map[string]string{"Approved": `["view"]`, "Denied": "null"} {
+		patch := fmt.Sprintf(`--patch={"status":{"state":%q,"scopes":%s,"decidedBy":"alice"}}`, state, scopes)
+		k.run(t, "patch", "permissionrequest", "preq-3", "--subresource=status", "--type=merge", patch)
+		if got := k.run(t, "get", "preq", "preq-3", "-o", "jsonpath={.status.state}"); got != state {
+			t.Errorf("the state is %q, expected %q", got, state)
+		}
+	}
+	k.run(t, "delete", "preq", "preq-3")
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			printed := k.run(t, tc.args...)
