@@ -77,8 +77,8 @@ func TestWhoDecidesAboutRequests(t *testing.T) {
 	})
 	check(t, "approver", nil, map[string]rights{
 		"An approver decides":               {reason: "it is part of a namespace's admin", namespace: "team-a", group: ourGroup, resources: []string{status}, verbs: decide, allowed: true},
-		"An approver sees what to decide":   {reason: "it has to know", namespace: "team-a", group: ourGroup, resources: []string{"permissionrequests"}, verbs: reads, allowed: true},
-		"An approver makes up no request":   {reason: "somebody else asks", namespace: "team-a", group: ourGroup, resources: []string{"permissionrequests"}, verbs: writes},
+		"An approver sees what to decide":   {reason: "it has to know", namespace: "team-a", group: ourGroup, resources: umaKinds, verbs: reads, allowed: true},
+		"An approver makes up nothing":      {reason: "somebody else asks, and declares", namespace: "team-a", group: ourGroup, resources: umaKinds, verbs: writes},
 		"An approver decides for no others": {reason: "the binding is for one namespace", namespace: "team-b", group: ourGroup, resources: append(umaKinds, status), verbs: all},
 	})
 	check(t, "platform", nil, map[string]rights{
