@@ -59,7 +59,7 @@ var layers = []layer{
 	{name: "review", packages: []string{"tokenserver/review"}, mayImport: []string{"api", "pure", "snapshot", "manifest"}, foreign: []string{"k8s.io/apimachinery", "sigs.k8s.io/json"}},
 	{
 		name:      "below a grant",
-		packages:  []string{"tokenserver/observe", "tokenserver/identity", "tokenserver/issue", "tokenserver/lease", "tokenserver/record"},
+		packages:  []string{"tokenserver/observe", "tokenserver/identity", "tokenserver/issue", "tokenserver/lease", "tokenserver/record", "tokenserver/registration"},
 		mayImport: []string{"api", "pure", "audit and metrics", "snapshot", "openid", "attempt"},
 	},
 	// What a server without a cluster observes instead of one, and the keys that no manager makes.
