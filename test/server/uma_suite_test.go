@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -277,4 +279,33 @@ func (w *world) object(t *testing.T, id string) *v1alpha1.ProtectedResource {
 		t.Fatal(err)
 	}
 	return object
+}
+
+func decode[T any](t *testing.T, answer reply) T {
+	t.Helper()
+	var value T
+	if err := json.Unmarshal(answer.body, &value); err != nil || answer.status != http.StatusOK {
+		t.Fatalf("status %d: %s", answer.status, answer.body)
+	}
+	return value
+}
+
+// auditOf are the lines of the audit log with such outcomes: the outcome, who, and for whom.
+func (w *world) auditOf(t *testing.T, outcomes ...string) []string {
+	t.Helper()
+	log, err := os.ReadFile(w.audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for line := range strings.Lines(string(log)) {
+		var record struct{ Outcome, Subject, For string }
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(outcomes, record.Outcome) {
+			found = append(found, record.Outcome+" "+record.Subject+" "+record.For)
+		}
+	}
+	return found
 }
