@@ -20,9 +20,9 @@ func evaluation(user, typ, id, action string) string {
 }
 
 // startAuthZEN lets alice pull what is hers also by the API's audience, and denies what depends on where a caller is.
-func startAuthZEN(t testing.TB) (w *umaWorld, pat string) {
+func startAuthZEN(t testing.TB) (*umaWorld, string) {
 	t.Helper()
-	w = startUMA(t, func(_ *Options, _ *Parts, input *snapshot.Input) {
+	w := startUMA(t, func(_ *Options, _ *Parts, input *snapshot.Input) {
 		extra := fixture.Policies(t, append(slices.Concat(oauthPolicies()),
 			fixture.Cluster("protects", users("rs"), oauthRule(api, "uma_protection"), nil),
 			fixture.Cluster("local", users("bob"), typed("order", "eu-1", "write"), func(spec *v1alpha1.ClusterAccessPolicySpec) {
@@ -33,7 +33,8 @@ func startAuthZEN(t testing.TB) (w *umaWorld, pat string) {
 			}))...)
 		input.Policies = fixture.Owners(extra, protected(t)...)
 	})
-	return w, w.aat(t, "rs", "rs-secret", api, "uma_protection")
+	pat := w.aat(t, "rs", "rs-secret", api, "uma_protection")
+	return w, pat
 }
 
 func TestEvaluation(t *testing.T) {
