@@ -111,9 +111,9 @@ func TestPermissionRequestSaysWhetherTheDecisionIsInForce(t *testing.T) {
 	told(t, q, metav1.ConditionTrue, v1alpha1.ReasonApproved)
 	for _, f := range q.ManagedFields {
 		if f.Manager == "tokenwright/permissionrequest" && slices.ContainsFunc([]string{"state", "scopes", "decided"}, func(field string) bool {
-			return f.FieldsV1 != nil && strings.Contains(string(f.FieldsV1.Raw), `"f:`+field)
+			return f.FieldsV1 != nil && strings.Contains(f.FieldsV1.GetRawString(), `"f:`+field)
 		}) {
-			t.Errorf("the manager owns a part of the decision: %s", f.FieldsV1.Raw)
+			t.Errorf("the manager owns a part of the decision: %s", f.FieldsV1.GetRawString())
 		}
 	}
 	if !slices.Contains(fieldOwners(q), "tokenwright/permissionrequest") {

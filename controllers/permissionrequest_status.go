@@ -1,7 +1,6 @@
 package controllers
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
@@ -30,26 +29,21 @@ func requestCondition(request *v1alpha1.PermissionRequest, about *v1alpha1.Prote
 
 // resourceOf returns the resource that the request is about, or why nothing can be in force.
 func resourceOf(request *v1alpha1.PermissionRequest, about *v1alpha1.ProtectedResource) (*resource.Resource, string) {
+	const nothing = "Nothing is granted: "
 	switch {
 	case !request.DeletionTimestamp.IsZero():
-		return nil, "The request is being deleted"
+		return nil, nothing + "the request is being deleted"
 	case about == nil:
-		return nil, "The resource is gone"
-	case string(about.UID) != request.Spec.Resource.UID:
-		return nil, "The resource is gone, and another one has its name"
+		return nil, nothing + "the resource is gone"
 	}
-	compiled, _ := resource.Compile(about)
-	switch {
-	case compiled == nil || !isServed(about):
-		return nil, "The resource is not served: its status says why"
-	case compiled.Audience != string(request.Spec.Audience):
-		return nil, "The resource is of another audience now"
-	case compiled.Owner != request.Spec.Owner:
-		return nil, "The resource has another owner now, who has to be asked anew"
-	case !compiled.OwnerManaged:
-		return nil, fmt.Sprintf("The resource's ownerManagedAccess is not %s any more", v1alpha1.Allowed)
-	case !compiled.Concerns(request):
-		return nil, "The resource is not the one that was asked for"
+	compiled, problems := resource.Compile(about)
+	if len(problems) == 0 {
+		if why := compiled.Changed(request); why != "" {
+			return nil, nothing + why
+		}
+	}
+	if compiled == nil || !isServed(about) {
+		return nil, nothing + "the resource is not served, and its status says why"
 	}
 	return compiled, ""
 }
