@@ -81,6 +81,7 @@ func TestRequestsAreCollectedWhenTheyAreOver(t *testing.T) {
 	if err := plane.Client.Delete(t.Context(), deleted); err != nil {
 		t.Fatal(err)
 	}
+	start = time.Now() // all have been made by then
 	all := []string{"another", "approved", "denied-later", "denied-seen", "denied-unknown", "orphan", "undecided"}
 	steps := []struct {
 		reason string

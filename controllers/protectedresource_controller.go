@@ -30,9 +30,12 @@ const (
 	// resourcesSettle is how long changes that concern an audience are gathered before its resources are looked at.
 	resourcesSettle = 500 * time.Millisecond
 	// resourcesAtOnce is how many statuses are written before an audience is looked at anew: what would be written later may no
-	// longer be true, and another audience has its turn. A few that cannot be written must not keep the others from it.
-	resourcesAtOnce    = StatusWritesPerSecond
-	resourceFailures   = 10
+	// longer be true, and another audience has its turn. resourcesPause is so long that the cache has seen what was written.
+	resourcesAtOnce = StatusWritesPerSecond
+	resourcesPause  = 250 * time.Millisecond
+	// resourceFailures are so many failures that the API server is not there. Fewer must not keep the others from their status.
+	resourceFailures = 10
+	// resourceAudiences is how many audiences are looked at at a time; StatusWritesPerSecond bounds the writes.
 	resourceAudiences  = 2
 	fieldAudience      = "spec.audience"
 	protectedResources = "protectedresource"
@@ -96,9 +99,14 @@ func (r *protectedResourceReconciler) Reconcile(ctx context.Context, request ctr
 		if !one.IsZero() {
 			result = one
 		}
-		if written++; written == resourcesAtOnce || len(failures) == resourceFailures {
-			result.RequeueAfter = firstRetry
+		if written++; len(failures) == resourceFailures {
 			break
+		}
+		if written == resourcesAtOnce {
+			if len(failures) > 0 {
+				ctrl.LoggerFrom(ctx).Error(errors.Join(failures...), "Could not write all statuses, the rest is tried again")
+			}
+			return ctrl.Result{RequeueAfter: resourcesPause}, nil
 		}
 	}
 	if len(failures) > 0 {
