@@ -17,7 +17,7 @@ import (
 
 // Ids of recorded tokens.
 const (
-	pluggedToken    = "0-6-ffffffffffffffffffffffffff"
+	pluggedToken    = "0-8-hhhhhhhhhhhhhhhhhhhhhhhhhh"
 	revokedByPlugin = "0-7-gggggggggggggggggggggggggg"
 )
 
