@@ -60,6 +60,40 @@ func TestUpgrade(t *testing.T) {
 		is(t, "it was revoked", 400, problemOf("invalid_grant", "the rpt is not one of this server, or is not good any more"))
 }
 
+// TestWhatATicketSaidEndsWithItsRPT carries the claims of a ticket from token to token.
+func TestWhatATicketSaidEndsWithItsRPT(t *testing.T) {
+	w := startUMA(t, nil)
+	end := time.Now().Add(5 * time.Minute).Unix()
+	older := w.sign(t, token.TypeRPT, api, func(c map[string]any) {
+		c["sub"], c["exp"] = "bob", end
+		c["authorization"] = map[string]any{"permissions": []any{
+			map[string]any{"rsid": "orders/eu-2", "scopes": []string{"read"}, "claims": map[string]any{"ward": []string{"7"}}},
+		}}
+	})
+	ward := token.Permission{ID: "orders/eu-2", Claims: map[string][]string{"ward": {"7"}}}
+	w.input.Policies = fixture.Owners(fixture.Policies(t, append(oauthPolicies(),
+		fixture.Cluster("ward", users("bob"), typed("order", "eu-2", "read"), func(spec *v1alpha1.ClusterAccessPolicySpec) {
+			spec.When = &v1alpha1.When{Expression: `"ward" in request.claims`}
+		}),
+		fixture.Cluster("bob", users("bob"), typed("vault", "**", "open"), nil))...))
+	w.snapshots.Store(snapshot.Build(w.input))
+	for name, tc := range map[string]struct {
+		form url.Values
+		ends bool
+	}{
+		"carried":    {umaForm("permission", "photos/vault", "rpt", older), true},
+		"said again": {umaForm("ticket", w.ticket(t, nil, ward), "rpt", older), false},
+	} {
+		text := w.form(t, "/token", "bob", "hunter2", tc.form).text(t, "access_token")
+		verified, err := w.snapshots.Load().Verify(text, issuerName, time.Now(), token.TypeRPT)
+		if err != nil || (verified.Expiry == end) != tc.ends || verified.Expiry < end {
+			t.Errorf("%s: exp = %d, and that of the older one is %d: %v", name, verified.Expiry, end, err)
+		}
+	}
+	w.form(t, "/token", "bob", "hunter2", umaForm("permission", "orders/eu-2", "rpt", older)).
+		is(t, "what was said of one request is not true of another", 403, problemOf("request_denied", "no policy grants what was asked for"))
+}
+
 // TestUMA1 is the seed's exchange of a ticket for a token, and the entitlement API.
 func TestUMA1(t *testing.T) {
 	w := startUMA(t, nil)

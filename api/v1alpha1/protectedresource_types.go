@@ -63,7 +63,8 @@ type ProtectedResourceSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!(self in ['repository', 'registry', 'nats', 'oauth'])",message="type must not be repository, registry, nats or oauth: those have a meaning of their own"
 	Type string `json:"type,omitempty"`
 
-	// uris are where the resource server has the resource. Of two resources of one audience with the same uri the older keeps it.
+	// uris are where the resource server has the resource. Of two resources of one audience with the same uri the older keeps it,
+	// and what lies below the older uri of another namespace is that one's, too.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32

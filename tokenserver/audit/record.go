@@ -33,7 +33,7 @@ type Record struct {
 	RefreshID string `json:"refreshID,omitempty"`
 	// SubjectTokenID is the jti of the token that was good enough to be exchanged, as its issuer wrote it.
 	SubjectTokenID string `json:"subjectTokenID,omitempty"`
-	// TicketID is the jti of the permission ticket that came and was good.
+	// TicketID is the jti of the permission ticket that came, if we signed it and it had not expired.
 	TicketID string `json:"ticketID,omitempty"`
 	// Subject, Provider and Method are what was proved.
 	Subject  string `json:"subject,omitempty"`

@@ -65,12 +65,13 @@ func (g *Granter) newTicket(from *snapshot.Snapshot, progress *issue.Request, as
 }
 
 // ticket verifies a permission ticket, and looks whether it was used.
-func (g *Granter) ticket(from *snapshot.Snapshot, request *UMARequest) (*token.Verified, *Error) {
+func (g *Granter) ticket(from *snapshot.Snapshot, request *UMARequest, progress *issue.Request) (*token.Verified, *Error) {
 	if g.Records == nil {
 		failure := errNoTickets
 		return nil, &failure
 	}
 	signed, err := from.Verify(request.Ticket, g.Issuer.Name, request.Time, token.TypeTicket)
+	progress.TicketID = signed.ID // empty unless we signed it and it is good now
 	revocations := g.Records.Index().Revocations()
 	message := ""
 	switch {

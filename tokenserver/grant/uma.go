@@ -90,10 +90,10 @@ func (g *Granter) resourceServer(from *snapshot.Snapshot, request *UMARequest, p
 	name, ticket := request.Audience, (*token.Verified)(nil)
 	if request.Ticket != "" {
 		var failure *Error
-		if ticket, failure = g.ticket(from, request); failure != nil {
+		if ticket, failure = g.ticket(from, request, progress); failure != nil {
 			return nil, failure
 		}
-		name, progress.TicketID = ticket.Audience, ticket.ID
+		name = ticket.Audience
 	}
 	audience, known := from.Audiences[name]
 	if !known {
@@ -153,8 +153,7 @@ func (g *Granter) asked(
 		if failure != nil {
 			return nil, failure
 		}
-		asks, _ := permission.Of(from.Resources, audience, older, false)
-		a.Asks = permission.Upgrade(asks, a.Asks)
+		a.Asks = permission.Upgrade(older, a.Asks)
 	}
 	within, whole, failure := p.bound(a.Asks, audience)
 	a.Asks, a.whole = within, a.whole && whole
@@ -162,8 +161,8 @@ func (g *Granter) asked(
 	return a, failure
 }
 
-// former are the permissions of an older token, which must be the caller's, of the same resource server, and good.
-func (g *Granter) former(ctx context.Context, from *snapshot.Snapshot, request *UMARequest, p *party, audience string) ([]token.Permission, *Error) {
+// former are the asks of an older token, which must be the caller's, of the same resource server, and good.
+func (g *Granter) former(ctx context.Context, from *snapshot.Snapshot, request *UMARequest, p *party, audience string) ([]permission.Ask, *Error) {
 	held, err := g.Held(ctx, from, request.RPT, request.Time, token.TypeRPT)
 	switch {
 	case IsUnavailable(err):
@@ -177,7 +176,8 @@ func (g *Granter) former(ctx context.Context, from *snapshot.Snapshot, request *
 	if err != nil {
 		return nil, &Error{Kind: InvalidRPT, Message: "the rpt has no permissions", Cause: err}
 	}
-	return permissions, nil
+	asks, _ := permission.Of(from.Resources, audience, permissions, false)
+	return permission.Until(asks, held.Expires), nil
 }
 
 func queryError(err error) *Error {

@@ -281,3 +281,63 @@ func TestWithoutUMANoRightToResourcesIsNeeded(t *testing.T) {
 		return with.Stats().WatchErrors > 0 && err != nil && err.Error() == "ProtectedResources have not synced"
 	}, "not ready without the right")
 }
+
+func TestWhatOfResourcesAndRequestsCountsAsAChange(t *testing.T) {
+	r := album("a", "x", "photos", "alice")
+	r.UID, r.ResourceVersion = "u", "1"
+	q := asks("q", "bob", r, "view")
+	q.UID, q.ResourceVersion, q.Status.State = "q", "1", v1alpha1.RequestPending
+	resource := func(edit func(*v1alpha1.ProtectedResource)) bool {
+		after := r.DeepCopy()
+		after.ResourceVersion = "2"
+		edit(after)
+		return changed(r, after)
+	}
+	request := func(edit func(*v1alpha1.PermissionRequest)) bool {
+		after := q.DeepCopy()
+		after.ResourceVersion = "2"
+		edit(after)
+		return changed(q, after)
+	}
+	now := metav1.Now()
+	got := map[string]bool{
+		"a resource's status":       resource(func(r *v1alpha1.ProtectedResource) { r.Status.ID = "a/x" }),
+		"a resource's label":        resource(func(r *v1alpha1.ProtectedResource) { r.Labels = map[string]string{"a": "b"} }),
+		"a resource's spec":         resource(func(r *v1alpha1.ProtectedResource) { r.Spec.Owner = "carol" }),
+		"another of the name":       resource(func(r *v1alpha1.ProtectedResource) { r.UID = "v" }),
+		"a resource's end":          resource(func(r *v1alpha1.ProtectedResource) { r.DeletionTimestamp = &now }),
+		"a request's condition":     request(func(q *v1alpha1.PermissionRequest) { q.Status.Conditions = []metav1.Condition{{Type: "Ready"}} }),
+		"who decided":               request(func(q *v1alpha1.PermissionRequest) { q.Status.DecidedBy = "alice" }),
+		"a decision":                request(func(q *v1alpha1.PermissionRequest) { q.Status.State = v1alpha1.RequestApproved }),
+		"what was approved":         request(func(q *v1alpha1.PermissionRequest) { q.Status.Scopes = []v1alpha1.ResourceScope{"view"} }),
+		"another request's name":    request(func(q *v1alpha1.PermissionRequest) { q.UID = "p" }),
+		"a request's end":           request(func(q *v1alpha1.PermissionRequest) { q.DeletionTimestamp = &now }),
+		"another spec in its place": request(func(q *v1alpha1.PermissionRequest) { q.Spec.Requester = "mallory" }),
+	}
+	want := map[string]bool{
+		"a resource's status": false, "a resource's label": false, "a resource's spec": true, "another of the name": true, "a resource's end": true,
+		"a request's condition": false, "who decided": false, "a decision": true, "what was approved": true, "another request's name": true,
+		"a request's end": true, "another spec in its place": true,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestTrimKeepsWhatIsDecided holds that an approval survives what the cache drops.
+func TestTrimKeepsWhatIsDecided(t *testing.T) {
+	q := asks("q", "bob", album("a", "x", "photos", "alice"), "view")
+	want := q.DeepCopy()
+	want.Status = v1alpha1.PermissionRequestStatus{State: v1alpha1.RequestApproved, Scopes: []v1alpha1.ResourceScope{"view"}}
+	q.Status = v1alpha1.PermissionRequestStatus{
+		State: want.Status.State, Scopes: want.Status.Scopes, DecidedBy: "alice", Conditions: []metav1.Condition{{Type: "Ready"}}, ObservedGeneration: 1,
+	}
+	q.Labels, q.OwnerReferences, q.Finalizers = map[string]string{"a": "b"}, []metav1.OwnerReference{{}}, []string{"x"}
+	got, err := trim(q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

@@ -108,6 +108,14 @@ func (a *Asker) one(ask *Ask) Granted {
 	if a.Least > 0 && !decision.NotAfter.IsZero() {
 		g.Scopes, g.notAfter = a.Policies.Lasting(request, decision, a.Least)
 	}
+	if end := ask.NotAfter; !end.IsZero() {
+		if end.Before(a.Time.Add(a.Least)) {
+			g.Scopes = nil
+		}
+		if g.notAfter.IsZero() || end.Before(g.notAfter) {
+			g.notAfter = end
+		}
+	}
 	return g
 }
 

@@ -300,6 +300,47 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// TestWhatWasSaidOfARequestEnds carries a permission with claims into another token, which ends with the one that it came from.
+func TestWhatWasSaidOfARequestEnds(t *testing.T) {
+	c, ward := catalog(t), map[string][]string{"ward": {"7"}}
+	older, _ := Of(c, audience, []token.Permission{{ID: "team-a/three", Scopes: []string{"print"}, Claims: ward}, {ID: "team-a/two"}}, false)
+	fresh, _ := Of(c, audience, []token.Permission{{ID: "team-a/three", Scopes: []string{"print"}, Claims: ward}}, true)
+	end := now.Add(5 * time.Minute)
+	cases := map[string]struct {
+		reason string
+		asks   []Ask
+		end    time.Time
+		want   []string
+		ends   time.Time
+	}{
+		"Carried":          {"the answer ends with it", Upgrade(older, nil), end, []string{"three", "two"}, end},
+		"Said again":       {"it is true anew", Upgrade(older, fresh), end, []string{"two", "three"}, time.Time{}},
+		"About to end":     {"no token lives so short", Upgrade(older, nil), now.Add(30 * time.Second), []string{"two"}, time.Time{}},
+		"Nothing was said": {"then nothing ends", older[1:], end, []string{"two"}, time.Time{}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			a := asker(t)
+			a.Least = time.Minute
+			carried := make([]Ask, len(tc.asks))
+			for n, ask := range tc.asks {
+				carried[n] = ask
+				if !ask.Named {
+					Until(carried[n:n+1], tc.end)
+				}
+			}
+			answer := a.Evaluate(carried)
+			var got []string
+			for _, g := range answer.Granted {
+				got = append(got, g.Resource.Object)
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" || !answer.NotAfter().Equal(tc.ends) {
+				t.Errorf("%s ends = %s (-want +got):\n%s", tc.reason, answer.NotAfter(), diff)
+			}
+		})
+	}
+}
+
 func TestWithinTheScopesOfAToken(t *testing.T) {
 	asks, _ := Of(catalog(t), audience, []token.Permission{{ID: "team-a/one"}, {ID: "team-a/two"}}, true)
 	has := []scope.Scope{{Type: "album", Name: "one", Actions: []string{"edit", "none", "view"}}, {Type: "printer", Name: "two", Actions: []string{"view"}}}

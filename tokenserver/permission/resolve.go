@@ -3,6 +3,7 @@ package permission
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/tokenwright/tokenwright/tokenserver/resource"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
@@ -18,6 +19,8 @@ type Ask struct {
 	Wanted []string
 	// Claims are what the resource server said of the request.
 	Claims map[string][]string
+	// NotAfter is when what it said ends; zero: with the answer.
+	NotAfter time.Time
 }
 
 // Resolve finds the resources. Username is whose resources are the caller's own. The asks come in the order in which they were
@@ -169,6 +172,17 @@ func Of(catalog *resource.Catalog, audience string, permissions []token.Permissi
 		list = append(list, ask)
 	}
 	return list, whole
+}
+
+// Until says when an older token ended that asks are of. What rests on what the resource server once said ends then: else it could
+// be carried from token to token for ever.
+func Until(asks []Ask, end time.Time) []Ask {
+	for n := range asks {
+		if len(asks[n].Claims) > 0 {
+			asks[n].NotAfter = end
+		}
+	}
+	return asks
 }
 
 // Upgrade puts the asks of an older token before those of now. What both ask for comes once, in its place among those of now. A

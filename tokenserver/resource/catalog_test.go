@@ -128,6 +128,35 @@ func TestTheOldestClaimHolds(t *testing.T) {
 	}
 }
 
+// TestANeighbourTakesNothingOutOfWhatIsHeld is the tenant who writes out a path below another's pattern, where it would fit better.
+func TestANeighbourTakesNothingOutOfWhatIsHeld(t *testing.T) {
+	uris := func(uris ...string) func(*Resource) { return func(r *Resource) { r.URIs = uris } }
+	whole := served("team-a", "all", 2, uris("/team-a/*", "/users/{id}"))
+	part := served("team-a", "part", 3, uris("/team-a/x/7"))
+	thief := served("team-b", "thief", 4, uris("/team-a/y/8", "/team-a/{x}/*", "/team-a", "/users/7", "/users/*"))
+	first := served("team-b", "first", 1, uris("/team-a/own/*"))
+	c := catalogOf(thief, part, first, whole)
+	for path, want := range map[string]*Resource{
+		"/team-a/y/8": whole, "/team-a/y/9": whole, "/team-a": whole, "/users/7": whole, // the thief has none of it
+		"/team-a/x/7": part, "/team-a/own/1": first, // one's own part, and what was claimed before
+		"/users/7/photos": thief, // the pattern says nothing of what is below
+	} {
+		if got := c.Matching(photos, path); got != want {
+			t.Errorf("%s is %+v, want %+v", path, got, want)
+		}
+	}
+	var taken []string
+	for _, p := range c.Taken(thief) {
+		taken = append(taken, p.Path)
+	}
+	if diff := cmp.Diff([]string{"spec.uris[0]", "spec.uris[1]", "spec.uris[2]", "spec.uris[3]"}, taken); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if len(c.Taken(whole)) != 0 || len(c.Taken(part)) != 0 || len(c.Taken(first)) != 0 {
+		t.Error("somebody has less than they think")
+	}
+}
+
 // TestWhatWasReadFromFilesHasNoUID: then two resources are told apart by their names.
 func TestWhatWasReadFromFilesHasNoUID(t *testing.T) {
 	a := served("a", "x", 0, func(r *Resource) { r.UID, r.ID = "", "one" })

@@ -20,10 +20,10 @@ func (c *Catalog) Taken(r *Resource) []policy.Problem {
 	}
 	var problems []policy.Problem
 	for i, u := range r.URIs {
-		if holder := s.uris.holder(u); holder != nil && !holder.is(r) {
+		if s.uris.taken(u, r) {
 			problems = append(problems, policy.Problem{
 				Reason: v1alpha1.ReasonURITaken, Path: fmt.Sprintf("spec.uris[%d]", i),
-				Message: fmt.Sprintf("%q is a uri of an older resource of audience %q: this one is served without it", u, r.Audience),
+				Message: fmt.Sprintf("%q is a uri of an older resource of audience %q, or below one of another namespace: this one is served without it", u, r.Audience),
 			})
 		}
 	}

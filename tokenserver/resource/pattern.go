@@ -88,6 +88,27 @@ func (p *patterns) walk(path string, more bool, best **pattern) {
 	}
 }
 
+// covers says whether all that a claim matches is matched by one pattern of another namespace.
+func (p *patterns) covers(claimed, namespace string) bool {
+	trimmed, rest := strings.CutSuffix(claimed, "/*")
+	return p.covering(trimmed, true, rest, namespace)
+}
+
+// covering goes on with the rest of a claim; a placeholder in it is matched by a placeholder, and /* by /*.
+func (p *patterns) covering(claimed string, more, rest bool, namespace string) bool {
+	if p.rest != nil && p.rest.resource.Namespace != namespace {
+		return true
+	}
+	if !more {
+		return !rest && p.end != nil && p.end.resource.Namespace != namespace
+	}
+	segment, after, more := strings.Cut(claimed, "/")
+	if next := p.literal[segment]; next != nil && next.covering(after, more, rest, namespace) {
+		return true
+	}
+	return p.any != nil && segment != "" && p.any.covering(after, more, rest, namespace)
+}
+
 // improve takes the place of what fits less well. No two patterns are equal: they would be one claim.
 func (p *pattern) improve(best **pattern) {
 	if *best == nil || compare(p, *best) < 0 {

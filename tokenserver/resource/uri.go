@@ -38,10 +38,11 @@ func claimOf(uri string) string {
 	return strings.Join(segments, "/")
 }
 
-// add gives the uri to the resource, unless somebody holds it.
+// add gives the uri to the resource, unless somebody holds it, or what another namespace holds covers it: whoever holds /a/* must
+// not lose /a/b to a neighbour who writes it out.
 func (u *uris) add(uri string, r *Resource) {
 	claimed := claimOf(uri)
-	if u.claims[claimed].holder != nil {
+	if u.claims[claimed].holder != nil || u.patterns.covers(claimed, r.Namespace) {
 		return
 	}
 	isPattern := strings.HasSuffix(uri, "/*") || strings.Contains(claimed, placeholder)
@@ -49,6 +50,15 @@ func (u *uris) add(uri string, r *Resource) {
 	if isPattern {
 		u.patterns.add(claimed, r)
 	}
+}
+
+// taken says whether the resource would have to do without the uri, or does.
+func (u *uris) taken(uri string, r *Resource) bool {
+	claimed := claimOf(uri)
+	if holder := u.claims[claimed].holder; holder != nil {
+		return !holder.is(r)
+	}
+	return u.patterns.covers(claimed, r.Namespace)
 }
 
 // holder is who holds the claim of a uri; nil if nobody does.

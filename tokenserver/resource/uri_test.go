@@ -97,14 +97,17 @@ func naiveMatch(resources []*Resource, path string) *Resource {
 	var fit []candidate
 	taken := map[string]bool{}
 	ids := map[string]bool{}
+	var held []candidate
 	for _, r := range oldestFirst(resources) {
 		if ids[r.ID] {
 			continue
 		}
 		ids[r.ID] = true
 		for _, uri := range r.URIs {
-			if means := naiveMeaning(uri); !taken[means] {
+			covered := slices.ContainsFunc(held, func(h candidate) bool { return h.resource.Namespace != r.Namespace && naiveCovers(h.uri, uri) })
+			if means := naiveMeaning(uri); !taken[means] && !covered {
 				taken[means] = true
+				held = append(held, candidate{r, uri})
 				if naiveFits(uri, path) {
 					fit = append(fit, candidate{r, uri})
 				}
@@ -120,6 +123,13 @@ func naiveMatch(resources []*Resource, path string) *Resource {
 // naiveMeaning is the uri with all placeholders called alike.
 func naiveMeaning(uri string) string {
 	return strings.NewReplacer("{x}", "{}", "{y}", "{}").Replace(uri)
+}
+
+// naiveCovers says whether whatever the second uri matches is matched by the first, a pattern: no text but a placeholder's matches
+// its placeholders, and only /* goes on for ever.
+func naiveCovers(pattern, uri string) bool {
+	trimmed, rest := strings.CutSuffix(naiveMeaning(uri), "/*")
+	return naivePattern(pattern) && (!rest || strings.HasSuffix(pattern, "/*")) && naiveFits(pattern, trimmed)
 }
 
 func naivePattern(uri string) bool { return strings.HasSuffix(uri, "/*") || strings.Contains(uri, "{") }

@@ -21,7 +21,8 @@ type ProtectedResourceSpecApplyConfiguration struct {
 	// type is what rules of policies name the resource by, beside its metadata.name. It must not be one that Tokenwright gives
 	// a meaning of its own.
 	Type *string `json:"type,omitempty"`
-	// uris are where the resource server has the resource. Of two resources of one audience with the same uri the older keeps it.
+	// uris are where the resource server has the resource. Of two resources of one audience with the same uri the older keeps it,
+	// and what lies below the older uri of another namespace is that one's, too.
 	URIs []apiv1alpha1.ResourceURI `json:"uris,omitempty"`
 	// scopes are what can be done with the resource: the actions of the policies' rules.
 	Scopes []apiv1alpha1.ResourceScope `json:"scopes,omitempty"`
