@@ -113,15 +113,15 @@ func (c *Config) complete() error {
 func (c *Config) checkNames() error {
 	var problems []error
 	if c.Audience == "" {
-		problems = append(problems, errors.New("Audience is missing"))
+		problems = append(problems, errors.New("config.Audience is missing"))
 	}
 	for field, value := range map[string]string{"Issuer": c.Issuer, "Realm": c.Realm} {
 		if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }) {
-			problems = append(problems, fmt.Errorf("%s must be of printable ASCII characters: it is a part of a header", field))
+			problems = append(problems, fmt.Errorf("config.%s must be of printable ASCII characters: it is a part of a header", field))
 		}
 	}
 	if c.Mode < Enforcing || c.Mode > Disabled {
-		problems = append(problems, fmt.Errorf("Mode must be Enforcing, Permissive or Disabled, and is %d", c.Mode))
+		problems = append(problems, fmt.Errorf("config.Mode must be Enforcing, Permissive or Disabled, and is %d", c.Mode))
 	}
 	return errors.Join(problems...)
 }
@@ -129,9 +129,9 @@ func (c *Config) checkNames() error {
 func (c *Config) checkLogin() error {
 	switch {
 	case c.PAT != nil && c.Login != (Login{}):
-		return errors.New("only one of Login and PAT may be given")
+		return errors.New("only one of config.Login and config.PAT may be given")
 	case c.PAT != nil && c.Introspect:
-		return errors.New("Introspect needs Login: a PAT does not prove who asks")
+		return errors.New("config.Introspect needs Login: a PAT does not prove who asks")
 	case c.PAT == nil:
 		return c.Login.check()
 	}
@@ -139,10 +139,10 @@ func (c *Config) checkLogin() error {
 }
 
 func (c *Config) checkEndpoints() error {
-	problems := []error{checkURL("Issuer", c.Issuer, c.PlainHTTP)}
+	problems := []error{checkURL("config.Issuer", c.Issuer, c.PlainHTTP)}
 	for field, value := range c.Endpoints.byField() {
 		if *value != "" {
-			problems = append(problems, checkURL("Endpoints."+field, *value, c.PlainHTTP))
+			problems = append(problems, checkURL("config.Endpoints."+field, *value, c.PlainHTTP))
 		}
 	}
 	return errors.Join(problems...)

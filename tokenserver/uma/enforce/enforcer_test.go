@@ -165,6 +165,7 @@ func TestProtectionAPIToken(t *testing.T) {
 	}
 	for name, change := range sources {
 		t.Run(name, func(t *testing.T) {
+			calls = 0
 			s := newScene(t, change)
 			for range 3 {
 				s.challenged(t, s.get("/albums/1", ""))
@@ -180,7 +181,7 @@ func TestProtectionAPIToken(t *testing.T) {
 			if name == "another source" {
 				return
 			}
-			s.set(func() { s.fake.pat = "the-next-pat" })
+			s.set(func() { s.pat = "the-next-pat" })
 			s.challenged(t, s.get("/albums/1", ""))
 			if pat, err := s.enforcer.PAT(context.Background()); err != nil || pat != "the-next-pat" {
 				t.Errorf("one that the server does not take any more is replaced: %q, %v", pat, err)
@@ -240,7 +241,7 @@ func TestNew(t *testing.T) {
 		"plain HTTP, wanted":     {func(c *Config) { c.Issuer, c.PlainHTTP = "http://auth.example.com", true }, ""},
 		"plain keys":             {func(c *Config) { c.Endpoints.JWKS = "http://auth.example.com/jwks" }, "Endpoints.JWKS must be https"},
 		"a user in the issuer":   {func(c *Config) { c.Issuer = "https://a@b" }, "without user"},
-		"no login":               {func(c *Config) { c.Login = Login{} }, "one of Login and PAT"},
+		"no login":               {func(c *Config) { c.Login = Login{} }, "one of config.Login and config.PAT"},
 		"half a login":           {func(c *Config) { c.Login.Password = "" }, "both of Username and Password"},
 		"two logins":             {func(c *Config) { c.Login.TokenFile = "x" }, "or TokenFile"},
 		"introspection by a PAT": {func(c *Config) {
@@ -256,11 +257,11 @@ func TestNew(t *testing.T) {
 		"two resources":      {path(Path{Pattern: "/a", Resource: "a", ByURI: true, Scopes: []string{"x"}}), "exactly one of"},
 		"no resource":        {path(Path{Pattern: "/a", Scopes: []string{"x"}}), "exactly one of"},
 		"no scopes":          {path(Path{Pattern: "/a", Resource: "a"}), "one of Methods, Scopes and HTTPMethodAsScope"},
-		"a method for free":  {path(Path{Pattern: "/a", Resource: "a", Methods: map[string][]string{"GET": {}}}), `Methods["GET"] must name scopes`},
+		"a method for free":  {path(Path{Pattern: "/a", Resource: "a", Methods: map[string][]string{"GET": {}}}), `methods["GET"] must name scopes`},
 		"an empty scope":     {path(Path{Pattern: "/a", Resource: "a", Scopes: []string{""}}), "must not have an empty one"},
 		"a scope for public": {path(Path{Pattern: "/a", Public: true, Scopes: []string{"x"}}), "must have no scopes"},
 		"methods twice":      {path(Path{Pattern: "/a", Resource: "a", Scopes: []string{"x"}, HTTPMethodAsScope: true}), "goes with neither"},
-		"a scopes mode":      {path(Path{Pattern: "/a", Resource: "a", Scopes: []string{"x"}, ScopesMode: 2}), "ScopesMode must be"},
+		"a scopes mode":      {path(Path{Pattern: "/a", Resource: "a", Scopes: []string{"x"}, ScopesMode: 2}), "the scopes mode must be"},
 		"no slash":           {pattern("a"), "must begin with /"},
 		"dots":               {pattern("/a/../b"), "dot segment"},
 		"two slashes":        {pattern("//*"), "empty segment"},

@@ -300,7 +300,7 @@ func (s *scene) undecided(t testing.TB, w *httptest.ResponseRecorder) {
 func (s *scene) tellsNothing(t testing.TB, secrets ...string) {
 	t.Helper()
 	text := fmt.Sprint(s.reported)
-	for _, secret := range append(secrets, s.fake.pat, password) {
+	for _, secret := range append(secrets, s.pat, password) {
 		if strings.Contains(text, secret) {
 			t.Errorf("%q is told in %s", secret, text)
 		}

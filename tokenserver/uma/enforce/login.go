@@ -36,9 +36,9 @@ const (
 func (l Login) check() error {
 	switch user := l.Username != "" && l.Password != ""; {
 	case l == Login{}:
-		return errors.New("one of Login and PAT must be given")
+		return errors.New("one of config.Login and config.PAT must be given")
 	case l.TokenFile != "" && (l.Username != "" || l.Password != ""), l.TokenFile == "" && !user:
-		return errors.New("Login must have both of Username and Password, or TokenFile")
+		return errors.New("config.Login must have both of Username and Password, or TokenFile")
 	}
 	return nil
 }

@@ -204,7 +204,7 @@ func TestSomeoneElseHangsUp(t *testing.T) {
 	s.answer = failing("/token", func(w http.ResponseWriter, _ *http.Request) {
 		close(asked)
 		<-release
-		write(w, 200, object{"access_token": s.fake.pat, "expires_in": 300, "scope": s.scope})
+		write(w, 200, object{"access_token": s.pat, "expires_in": 300, "scope": s.scope})
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var both sync.WaitGroup

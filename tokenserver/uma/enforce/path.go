@@ -64,7 +64,7 @@ func (p *Path) clone() *Path {
 // check says what is wrong with a path. There is no path of which a token for nothing would be good: each method has a scope.
 func (p *Path) check() error {
 	if problem := patternProblem(p.Pattern); problem != "" {
-		return fmt.Errorf("Pattern %q %s", p.Pattern, problem)
+		return fmt.Errorf("the pattern %q %s", p.Pattern, problem)
 	}
 	kinds := 0
 	for _, given := range []bool{p.Resource != "", p.Name != "", p.ByURI, p.Public} {
@@ -76,7 +76,7 @@ func (p *Path) check() error {
 		return errors.New("exactly one of Resource, Name, ByURI and Public must be given")
 	}
 	if p.ScopesMode != All && p.ScopesMode != Any {
-		return fmt.Errorf("ScopesMode must be All or Any, and is %d", p.ScopesMode)
+		return fmt.Errorf("the scopes mode must be All or Any, and is %d", p.ScopesMode)
 	}
 	scopes := len(p.Methods) > 0 || len(p.Scopes) > 0
 	switch {
@@ -89,11 +89,11 @@ func (p *Path) check() error {
 	}
 	for method, scopes := range p.Methods {
 		if method == "" || len(scopes) == 0 || slices.Contains(scopes, "") {
-			return fmt.Errorf("Methods[%q] must name scopes", method)
+			return fmt.Errorf("methods[%q] must name scopes", method)
 		}
 	}
 	if slices.Contains(p.Scopes, "") {
-		return errors.New("Scopes must not have an empty one")
+		return errors.New("scopes must not have an empty one")
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ type pattern struct {
 // compilePaths says what is wrong with all of them.
 func compilePaths(list []Path) (*paths, error) {
 	if len(list) == 0 || len(list) > maxPaths {
-		return nil, fmt.Errorf("Paths must be 1 to %d, and are %d", maxPaths, len(list))
+		return nil, fmt.Errorf("config.Paths must be 1 to %d, and are %d", maxPaths, len(list))
 	}
 	all := &paths{literal: map[string]*Path{}}
 	seen := map[string]bool{}
@@ -43,7 +43,7 @@ func compilePaths(list []Path) (*paths, error) {
 			err = fmt.Errorf("another path has the pattern %q, or one that matches the same", p.Pattern)
 		}
 		if err != nil {
-			problems = append(problems, fmt.Errorf("Paths[%d]: %w", n, err))
+			problems = append(problems, fmt.Errorf("config.Paths[%d]: %w", n, err))
 			continue
 		}
 		seen[meaning] = true
