@@ -62,10 +62,16 @@ func (s *server) identRoutes(endpoints map[string]http.Handler, api *ident.Serve
 func (s *server) umaRoutes(endpoints map[string]http.Handler, granter *grant.Granter) *uma.Server {
 	base, _ := discovery.Base(s.options.Issuer, s.options.PathPrefix)
 	api := &uma.Server{
-		Granter: granter, Base: base, Wait: granter.Stores.Wait, Keycloak: s.options.UMAKeycloak, AccessToken: s.options.UMA1AccessToken,
+		Granter: granter, Registrations: s.parts.Registrations, Base: base, Wait: granter.Stores.Wait, Keycloak: s.options.UMAKeycloak, AccessToken: s.options.UMA1AccessToken,
 	}
 	for _, r := range api.Routes() {
 		endpoints[r.Path] = s.endpoint(r.Name, r.Methods, s.whenSynced(r.Handle), api.WriteError)
+	}
+	if _, ok := discovery.Base(s.options.Issuer, s.options.PathPrefix); ok {
+		point := s.endpoint(uma.NameAuthZEN, discovery.Methods(), s.whenSynced(api.DecisionPoint(s.options.Issuer)), httpx.WritePlainError)
+		for _, path := range discovery.Paths(s.options.Issuer, s.options.PathPrefix, uma.PathAuthZEN) {
+			endpoints[path] = point
+		}
 	}
 	return api
 }
@@ -85,6 +91,9 @@ func (s *server) metadataRoutes(endpoints map[string]http.Handler) {
 	if s.options.UMA {
 		protects := *metadata
 		protects.Known.Scopes = []string{issue.ScopeUMA, issue.ActionUMA}
+		if base, ok := discovery.Base(s.options.Issuer, s.options.PathPrefix); ok && s.parts.Registrations != nil && s.revokes() {
+			protects.Known.PermissionEndpoint, protects.Known.RegistrationEndpoint = base+uma.PathPermission, base+uma.PathResources
+		}
 		add(&protects, discovery.PathUMA)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
 	"github.com/tokenwright/tokenwright/tokenserver/offline"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
+	"github.com/tokenwright/tokenwright/tokenserver/registration"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -27,10 +28,10 @@ func Run(ctx context.Context, options Options) error {
 		return runOffline(ctx, options)
 	}
 	holder, fence := &snapshot.Holder{}, snapshot.NewFence(options.MaxStaleness)
-	index := &record.Index{}
+	index, requests := &record.Index{}, &registration.Index{}
 	observer, err := observe.New(observe.Options{
 		Config: options.Config, Namespace: options.Namespace, Holder: holder, Records: index, Log: options.Log.WithName("observe"),
-		MaxStaleness: options.MaxStaleness, UMA: options.UMA,
+		MaxStaleness: options.MaxStaleness, UMA: options.UMA, Requests: requests,
 	})
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func Run(ctx context.Context, options Options) error {
 		return fmt.Errorf("prepare to review tokens: %w", err)
 	}
 	authenticator := identity.New(identity.Options{Cluster: cluster, Log: options.Log.WithName("identity")})
-	return Serve(ctx, options, Parts{
+	parts := Parts{
 		Snapshots: holder, Authenticator: authenticator, Observer: observer, Fence: fence, Lease: keeper,
 		Records: records, Issuers: authenticator.Issuers,
 		Background: func(ctx context.Context) error {
@@ -67,7 +68,18 @@ func Run(ctx context.Context, options Options) error {
 			both.Go(func() error { return records.Run(ctx) })
 			return both.Wait()
 		},
-	})
+	}
+	if options.UMA {
+		registrations, err := registration.NewClient(options.Config)
+		if err != nil {
+			return err
+		}
+		parts.Registrations = registration.New(registration.Options{
+			Client: registrations, Index: requests, Snapshots: holder, Now: time.Now, Log: options.Log.WithName("registration"),
+		})
+		parts.Requests = parts.Registrations
+	}
+	return Serve(ctx, options, parts)
 }
 
 // runOffline runs the server on manifests. It is the only one, and its view cannot be old: there is no Lease and no fence.

@@ -20,6 +20,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
 	"github.com/tokenwright/tokenwright/tokenserver/permission"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
+	"github.com/tokenwright/tokenwright/tokenserver/registration"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -52,6 +53,8 @@ type Parts struct {
 	Records *record.Store
 	// Requests takes what is asked of owners of protected resources; may be nil: nobody is asked.
 	Requests permission.Requests
+	// Registrations are where resource servers register resources, and where owners are asked; nil: nowhere.
+	Registrations *registration.Store
 	// Fence keeps a server that is cut off from signing, and Lease opens it; both may be nil: it is never cut off then.
 	Fence *snapshot.Fence
 	Lease Lease

@@ -152,6 +152,9 @@ const (
 	LabelWatch = "tokenwright.dev/watch"
 	// LabelSigningKey is on what a SigningKey owns; its value is the SigningKey's name.
 	LabelSigningKey = "tokenwright.dev/signing-key"
+	// LabelRegisteredBy is on ProtectedResources that a resource server registered; its value is the name of its ServiceAccount,
+	// or a hash of a name that is too long.
+	LabelRegisteredBy = "tokenwright.dev/registered-by"
 	// AnnotationRotate asks for one rotation: any new value is one request.
 	AnnotationRotate = "tokenwright.dev/rotate"
 	// AnnotationRotateCA asks for a new certificate authority: any new value is one request.

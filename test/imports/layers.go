@@ -23,7 +23,7 @@ type layer struct {
 
 // everything may be imported by commands and tests.
 var everything = []string{
-	"api", "crds", "manifest", "applyconfiguration", "pure", "openid", "audit and metrics", "httpx", "snapshot", "review", "below a grant", "offline", "grant",
+	"api", "crds", "manifest", "applyconfiguration", "pure", "openid", "audit and metrics", "httpx", "attempt", "snapshot", "review", "below a grant", "offline", "grant",
 	"endpoints", "enforcer", "server", "controllers",
 }
 
@@ -54,12 +54,13 @@ var layers = []layer{
 		foreign: []string{"github.com/go-jose/go-jose/v4", "k8s.io/apimachinery", "k8s.io/apiserver"},
 	},
 	{name: "httpx", packages: []string{"tokenserver/httpx"}},
+	{name: "attempt", packages: []string{"tokenserver/attempt"}},
 	{name: "snapshot", packages: []string{"tokenserver/snapshot"}, mayImport: []string{"api", "pure"}},
 	{name: "review", packages: []string{"tokenserver/review"}, mayImport: []string{"api", "pure", "snapshot", "manifest"}, foreign: []string{"k8s.io/apimachinery", "sigs.k8s.io/json"}},
 	{
 		name:      "below a grant",
-		packages:  []string{"tokenserver/observe", "tokenserver/identity", "tokenserver/issue", "tokenserver/lease", "tokenserver/record"},
-		mayImport: []string{"api", "pure", "audit and metrics", "snapshot", "openid"},
+		packages:  []string{"tokenserver/observe", "tokenserver/identity", "tokenserver/issue", "tokenserver/lease", "tokenserver/record", "tokenserver/registration"},
+		mayImport: []string{"api", "pure", "audit and metrics", "snapshot", "openid", "attempt"},
 	},
 	// What a server without a cluster observes instead of one, and the keys that no manager makes.
 	{
@@ -76,7 +77,7 @@ var layers = []layer{
 		packages: []string{
 			"tokenserver/docker", "tokenserver/discovery", "tokenserver/oauth", "tokenserver/ident", "tokenserver/uma",
 		},
-		mayImport: []string{"api", "pure", "audit and metrics", "httpx", "snapshot", "below a grant", "grant"},
+		mayImport: []string{"api", "pure", "audit and metrics", "httpx", "attempt", "snapshot", "below a grant", "grant"},
 	},
 	// Resource servers import it into their own programs, which need not have all that a server needs.
 	{name: "enforcer", packages: []string{"tokenserver/uma/enforce"}, foreign: []string{"github.com/go-jose/go-jose/v4"}},

@@ -28,16 +28,20 @@ func (g *Granter) PAT(ctx context.Context, from *snapshot.Snapshot, request *Req
 		g.Metrics.Authentication("unknown", metrics.AuthenticationRefused)
 		return Session{}, &Error{Kind: BadCredentials, Message: "the token was not accepted", Cause: err}
 	}
-	protects := slices.ContainsFunc(scopesOf(&s.Held.Signed), func(has scope.Scope) bool {
-		return has.Type == v1alpha1.TypeOAuth && has.Name == s.Held.Audience && slices.Contains(has.Actions, issue.ActionUMA)
-	})
 	switch {
-	case !protects:
+	case !protects(&s.Held):
 		return Session{}, &Error{Kind: InsufficientScope, Message: "the token has not the scope " + issue.ActionUMA}
 	case !g.May(from, s.Caller, request, s.Held.Audience, issue.ActionUMA):
 		return Session{}, &Error{Kind: InsufficientScope, Message: "no policy lets the caller protect resources of this audience"}
 	}
 	return s, nil
+}
+
+// protects says whether a token has the scope by which it speaks for the resource server of its audience.
+func protects(held *Held) bool {
+	return slices.ContainsFunc(scopesOf(&held.Signed), func(has scope.Scope) bool {
+		return has.Type == v1alpha1.TypeOAuth && has.Name == held.Audience && slices.Contains(has.Actions, issue.ActionUMA)
+	})
 }
 
 // pat is session for whatever audience the token is of.

@@ -7,13 +7,16 @@ import (
 )
 
 // Routes answers each path with and without a trailing slash, at the root and under the prefix. Everything else, also a
-// path that net/http's mux would redirect (with a page of HTML), is the fallback's.
+// path that net/http's mux would redirect (with a page of HTML), is the fallback's. A path that ends with all that follows, as in
+// /things/{id...}, has the trailing slash in it.
 func Routes(prefix string, endpoints map[string]http.Handler, fallback http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	for at, endpoint := range endpoints {
 		for _, full := range both(prefix, at) {
 			mux.Handle(full, endpoint)
-			mux.Handle(full+"/{$}", endpoint)
+			if !strings.HasSuffix(full, "...}") {
+				mux.Handle(full+"/{$}", endpoint)
+			}
 		}
 	}
 	mux.Handle("/", fallback)

@@ -38,7 +38,9 @@ type Options struct {
 	// UMA says that ProtectedResources and PermissionRequests are watched, in all namespaces. Without it no right to them is
 	// needed.
 	UMA bool
-	Log logr.Logger
+	// Requests gets the PermissionRequests; nil: nobody does.
+	Requests Requests
+	Log      logr.Logger
 	// Pause is how long changes are gathered before a snapshot is composed; 0: 20 ms.
 	Pause time.Duration
 	// KeyPatience is how long Ready waits for a key set that the manager says it has made; 0: 30 s.

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -15,6 +16,12 @@ type Records interface {
 	DeleteRecord(name string)
 	PutRevocation(r *v1alpha1.TokenRevocation)
 	DeleteRevocation(name string)
+}
+
+// Requests is told of PermissionRequests, only with Options.UMA. It is called when the snapshot that goes by them is there, one
+// call after the other, and must return at once; nil is a request that is gone. What it gets it may keep and must not change.
+type Requests interface {
+	PutRequest(name types.NamespacedName, r *v1alpha1.PermissionRequest)
 }
 
 // recordKinds are the kinds that Records is told of.

@@ -22,6 +22,8 @@ type resources struct {
 	// requests are all PermissionRequests, and waiting those of resources that are not there.
 	requests map[types.NamespacedName]*request
 	waiting  map[types.NamespacedName]map[*request]struct{}
+	// heard are the requests that have come, changed or gone since the last snapshot; nil ones are gone.
+	heard map[types.NamespacedName]*v1alpha1.PermissionRequest
 	// stirred are the resources whose requests have to be looked at again.
 	stirred map[*protected]struct{}
 
@@ -61,7 +63,7 @@ func newResources() *resources {
 	return &resources{
 		byName: map[types.NamespacedName]*protected{}, audiences: map[string]*audienceResources{},
 		requests: map[types.NamespacedName]*request{}, waiting: map[types.NamespacedName]map[*request]struct{}{},
-		stirred: map[*protected]struct{}{},
+		stirred: map[*protected]struct{}{}, heard: map[types.NamespacedName]*v1alpha1.PermissionRequest{},
 	}
 }
 
@@ -116,6 +118,7 @@ func (r *resources) join(p *protected) {
 
 // ask takes in a request that has come or changed; of nil it is gone.
 func (r *resources) ask(name types.NamespacedName, object *v1alpha1.PermissionRequest) {
+	r.heard[name] = object
 	if old := r.requests[name]; old != nil {
 		r.replace(&old.approval, nil)
 		about := requested(old.object)
@@ -168,6 +171,16 @@ func (r *resources) replace(held **policy.Policy, by *policy.Policy) {
 		r.approvals++
 	}
 	*held = by
+}
+
+// tell says what was heard to whoever wants to know, when it is in force.
+func (r *resources) tell(requests Requests) {
+	if requests != nil {
+		for name, object := range r.heard {
+			requests.PutRequest(name, object)
+		}
+	}
+	clear(r.heard)
 }
 
 // applyResources takes in what was created, changed or deleted of both kinds.

@@ -67,6 +67,7 @@ func (o *Observer) build(ctx context.Context) time.Duration {
 	s := o.builder.compose(began)
 	seen := o.builder.keyVersions
 	o.options.Holder.Store(s)
+	o.builder.resources.tell(o.options.Requests)
 	o.keysSeen.Store(&seen)
 	took := time.Since(began)
 	last := Stats{LastBuild: began.Add(took), BuildTime: took, KeySetsKept: o.builder.keys.kept(), Builds: 1}

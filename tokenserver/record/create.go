@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/attempt"
 	"github.com/tokenwright/tokenwright/tokenserver/slot"
 )
 
@@ -25,14 +26,14 @@ func (s *Store) Create(ctx context.Context, t *v1alpha1.IssuedToken) error {
 	if err := s.admit(t); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, attempt.Timeout)
 	defer cancel()
-	for range attempts {
+	for range attempt.Most {
 		if err := s.place(t); err != nil {
 			return err
 		}
 		stored, taken := &v1alpha1.IssuedToken{}, false
-		err := s.write(ctx, "create IssuedToken "+t.Name, func(ctx context.Context) (err error) {
+		err := attempt.Do(ctx, "create IssuedToken "+t.Name, func(ctx context.Context) (err error) {
 			*stored = v1alpha1.IssuedToken{ObjectMeta: metav1.ObjectMeta{Namespace: s.options.Namespace, Name: t.Name}, Spec: *t.Spec.DeepCopy()}
 			taken, err = s.createOrFind(ctx, stored)
 			return err

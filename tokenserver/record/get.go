@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/attempt"
 	"github.com/tokenwright/tokenwright/tokenserver/slot"
 )
 
@@ -75,7 +76,7 @@ func (s *Store) read(ctx context.Context, id slot.ID) (*v1alpha1.IssuedToken, er
 	if !s.reads.AllowN(s.options.Now(), 1) {
 		return nil, fmt.Errorf("%s: %w: too many records were asked for that are not known", what, ErrUnavailable)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, attempt.Timeout)
 	defer cancel()
 	t := &v1alpha1.IssuedToken{}
 	err := s.options.Client.Get(ctx, client.ObjectKey{Namespace: s.options.Namespace, Name: id.Name()}, t)
@@ -83,7 +84,7 @@ func (s *Store) read(ctx context.Context, id slot.ID) (*v1alpha1.IssuedToken, er
 	case apierrors.IsNotFound(err), err == nil && t.Spec.ID != id.String():
 		t = nil
 	case err != nil:
-		return nil, failed(what, err)
+		return nil, attempt.Failed(what, err)
 	}
 	s.known.Add(id.String(), t, knownFor)
 	return t, nil

@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/attempt"
 	"github.com/tokenwright/tokenwright/tokenserver/revocation"
 )
 
@@ -22,11 +23,11 @@ func (s *Store) Revoke(ctx context.Context, spec v1alpha1.TokenRevocationSpec) e
 	if err != nil {
 		return fmt.Errorf("create a TokenRevocation: %w: %w", ErrRefused, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, attempt.Timeout)
 	defer cancel()
 	for _, name := range names {
 		var enough bool
-		err := s.write(ctx, "create TokenRevocation "+name, func(ctx context.Context) (err error) {
+		err := attempt.Do(ctx, "create TokenRevocation "+name, func(ctx context.Context) (err error) {
 			enough, err = s.revokeAs(ctx, name, spec)
 			return err
 		})

@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/attempt"
 	"github.com/tokenwright/tokenwright/tokenserver/revocation"
 )
 
@@ -36,10 +37,10 @@ func (s *Store) Spend(ctx context.Context, id string, expires time.Time) error {
 	if err != nil {
 		return fmt.Errorf("spend a token: %w: %w", ErrRefused, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, attempt.Timeout)
 	defer cancel()
 	spent := false
-	err = s.write(ctx, "create TokenRevocation "+name, func(ctx context.Context) error {
+	err = attempt.Do(ctx, "create TokenRevocation "+name, func(ctx context.Context) error {
 		err := s.options.Client.Create(ctx, &v1alpha1.TokenRevocation{
 			ObjectMeta: metav1.ObjectMeta{Namespace: s.options.Namespace, Name: name}, Spec: *spec.DeepCopy(),
 		})

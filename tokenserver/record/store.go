@@ -2,7 +2,6 @@ package record
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -11,17 +10,8 @@ import (
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 	"k8s.io/apimachinery/pkg/util/cache"
-)
 
-const (
-	// timeout is how long a call of the store takes at most, with all that is tried again.
-	timeout = 5 * time.Second
-	// attempts bounds how often a write is tried, and backoff is how long is waited after the first; then twice as long.
-	attempts = 8
-	backoff  = 50 * time.Millisecond
-	// observedWithin is how long a write waits until this server has seen it, so that what comes next goes by it.
-	observedWithin = time.Second
-	observedPoll   = 2 * time.Millisecond
+	"github.com/tokenwright/tokenwright/tokenserver/attempt"
 )
 
 // Options are what a Store needs.
@@ -67,44 +57,10 @@ func New(o Options) *Store {
 // Index is what was observed.
 func (s *Store) Index() *Index { return s.options.Index }
 
-// write calls until it succeeds, fails for good, or has no time left.
-func (s *Store) write(ctx context.Context, what string, call func(context.Context) error) error {
-	wait := backoff
-	for n := 1; ; n++ {
-		err := call(ctx)
-		if err == nil {
-			return nil
-		}
-		failure := failed(what, err)
-		if n == attempts || !errors.Is(failure, ErrUnavailable) || !sleep(ctx, wait) {
-			return failure
-		}
-		wait *= 2
-	}
-}
-
-// sleep returns false if the context ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
-
-// await waits until what was written is observed. It is stored in any case, and counts on every other server as soon as
-// it is seen there.
+// await waits a moment until this server goes by what was written.
 func (s *Store) await(ctx context.Context, what string, seen func() bool) {
-	ctx, cancel := context.WithTimeout(ctx, observedWithin)
-	defer cancel()
-	for !seen() {
-		if !sleep(ctx, observedPoll) {
-			s.options.Log.Info("Stored, but this server has not seen it yet", "object", what)
-			return
-		}
+	if !attempt.Observed(ctx, seen) {
+		s.options.Log.Info("Stored, but this server has not seen it yet", "object", what)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/attempt"
 	"github.com/tokenwright/tokenwright/tokenserver/slot"
 )
 
@@ -133,7 +134,7 @@ func (s *Store) writeUse(ctx context.Context, u use) error {
 	if err != nil {
 		return fmt.Errorf("write the status of IssuedToken %s: %w", u.name, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, attempt.Timeout)
 	defer cancel()
 	t := &v1alpha1.IssuedToken{}
 	t.Namespace, t.Name = s.options.Namespace, u.name
@@ -142,7 +143,7 @@ func (s *Store) writeUse(ctx context.Context, u use) error {
 	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		s.uses.forget(u.uid) // the next use goes by what is there now
 	case err != nil:
-		return failed("write the status of IssuedToken "+u.name, err)
+		return attempt.Failed("write the status of IssuedToken "+u.name, err)
 	}
 	return nil
 }

@@ -51,14 +51,7 @@ func (s *Server) older(r *http.Request, x *httpx.Exchange) (*grant.UMARequest, e
 		return nil, err
 	}
 	if bearer == "" {
-		return nil, &httpx.Error{
-			Status: http.StatusUnauthorized, Code: "invalid_token", Message: "a bearer token is missing",
-			Write: func(w http.ResponseWriter, _ *http.Request, e *httpx.Error) {
-				noStore(w.Header())
-				w.Header().Set("WWW-Authenticate", challengeBearer)
-				httpx.WriteJSON(w, e.Status, problem{Error: e.Code, Description: e.Message})
-			},
-		}
+		return nil, bearerMissing()
 	}
 	return &grant.UMARequest{
 		ID: x.ID, Source: x.Source, Time: x.Start, Bearer: bearer, Names: true, UMA1: true, AccessToken: s.AccessToken,

@@ -144,6 +144,9 @@ func writeProblem(w http.ResponseWriter, r *http.Request, e *httpx.Error, failur
 		w.Header().Set("WWW-Authenticate", challengeBearer+`, error="insufficient_scope"`)
 	}
 	body := problem{Error: e.Code, Description: e.Message}
+	if e.Status == http.StatusMethodNotAllowed {
+		body.Error = "unsupported_method_type" // Federated Authorization, section 3.2
+	}
 	if failure != nil {
 		body.Ticket, body.Interval = failure.Ticket, int64(failure.Interval/time.Second)
 	}

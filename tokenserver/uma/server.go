@@ -2,15 +2,19 @@ package uma
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
+	"github.com/tokenwright/tokenwright/tokenserver/registration"
 )
 
-// Server answers all endpoints. All fields but Keycloak and AccessToken are required.
+// Server answers all endpoints. All fields but Registrations, Keycloak and AccessToken are required.
 type Server struct {
 	Granter *grant.Granter
+	// Registrations are where resources and requests are stored; nil: nowhere.
+	Registrations *registration.Store
 	// Base is the URL below which clients find the endpoints.
 	Base string
 	// Wait says how long a caller must wait before another object is stored for it.
@@ -31,5 +35,5 @@ type Route struct {
 
 // Routes are all endpoints of the package.
 func (s *Server) Routes() []Route {
-	return s.olderRoutes()
+	return slices.Concat(s.resourceRoutes(), s.permissionRoutes(), s.requestRoutes(), s.evaluationRoutes(), s.olderRoutes())
 }
