@@ -22,12 +22,13 @@ func quoted(text string) string {
 
 // fail refuses what could not be decided. That the authorization server does not answer must open nothing.
 func (e *Enforcer) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if e.config.Report != nil && r.Context().Err() == nil {
-		e.config.Report(r.Context(), err)
-	}
 	if errors.Is(err, errNoResource) {
+		// That is decided: anybody can ask for paths that nobody has.
 		refuse(w, http.StatusForbidden, "the path is not served")
 		return
+	}
+	if e.config.Report != nil && r.Context().Err() == nil {
+		e.config.Report(r.Context(), err)
 	}
 	w.Header().Set("Warning", unreachable)
 	refuse(w, http.StatusForbidden, "access could not be decided")
