@@ -76,9 +76,8 @@ func write(w http.ResponseWriter, status int, value any) {
 
 func (f *fake) token(w http.ResponseWriter, r *http.Request) {
 	user, secret, _ := r.BasicAuth()
-	byClient := r.FormValue("grant_type") == grantClient && user == "rs%3Aone" && secret == password
-	byToken := r.FormValue("grant_type") == grantExchange && r.FormValue("subject_token") == "sa-token" && r.FormValue("subject_token_type") == typeJWT
-	if !byClient && !byToken || r.FormValue("audience") != photos || r.FormValue("scope") != "uma_protection" {
+	byUser, byToken := user == "rs%3Aone" && secret == password, user == "serviceaccount" && secret == "sa-token"
+	if !byUser && !byToken || r.FormValue("grant_type") != grantClient || r.FormValue("audience") != photos || r.FormValue("scope") != "uma_protection" {
 		write(w, 401, map[string]string{"error": "invalid_client"})
 		return
 	}

@@ -15,16 +15,16 @@ import (
 // Login is how this server proves to the authorization server who it is: either a user of an IdentityProvider, or a ServiceAccount.
 // Policies must grant it `uma_protection` for the audience.
 type Login struct {
-	// Username and Password are for the grant client_credentials.
+	// Username and Password are those of a user.
 	Username, Password string
 	// TokenFile has a ServiceAccount's token, as Kubernetes projects it into a pod. It is read each time, because it is renewed.
 	TokenFile string
 }
 
 const (
-	grantClient   = "client_credentials"
-	grantExchange = "urn:ietf:params:oauth:grant-type:token-exchange"
-	typeJWT       = "urn:ietf:params:oauth:token-type:jwt"
+	grantClient = "client_credentials"
+	// accountName is the name that goes with a ServiceAccount's token.
+	accountName = "serviceaccount"
 	// scopeProtection is the scope of a PAT (UMA 2.0, Federated Authorization, section 1.3).
 	scopeProtection = "uma_protection"
 	// maxLifetime bounds how long a PAT is kept, whatever the server says.
@@ -58,28 +58,18 @@ func (l Login) readToken() (string, error) {
 	return token, nil
 }
 
-// prove puts who asks into a request: HTTP Basic as OAuth has it (RFC 6749, section 2.3.1), or the ServiceAccount's token.
+// prove puts who asks into a request: HTTP Basic as OAuth has it (RFC 6749, section 2.3.1). A ServiceAccount's token is a password
+// that goes with any name. It could be exchanged, too, but that is one more right.
 func (l Login) prove() (func(*http.Request), error) {
-	if l.TokenFile == "" {
-		return func(r *http.Request) { r.SetBasicAuth(url.QueryEscape(l.Username), url.QueryEscape(l.Password)) }, nil
+	name, secret := l.Username, l.Password
+	if l.TokenFile != "" {
+		var err error
+		name = accountName
+		if secret, err = l.readToken(); err != nil {
+			return nil, err
+		}
 	}
-	token, err := l.readToken()
-	return func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }, err
-}
-
-// request is the form by which a PAT is asked for, and who asks.
-func (l Login) request(audience string) (form url.Values, prove func(*http.Request), err error) {
-	form = url.Values{"audience": {audience}, "scope": {scopeProtection}}
-	if l.TokenFile == "" {
-		form.Set("grant_type", grantClient)
-		prove, err = l.prove()
-		return form, prove, err
-	}
-	token, err := l.readToken()
-	form.Set("grant_type", grantExchange)
-	form.Set("subject_token", token)
-	form.Set("subject_token_type", typeJWT)
-	return form, func(*http.Request) {}, err
+	return func(r *http.Request) { r.SetBasicAuth(url.QueryEscape(name), url.QueryEscape(secret)) }, nil
 }
 
 // fetchPAT gets a protection API token, as the configuration says.
@@ -110,7 +100,7 @@ func (e *Enforcer) logIn(ctx context.Context, what string, now time.Time) (strin
 	if err != nil {
 		return "", now, err
 	}
-	form, prove, err := e.config.Login.request(e.config.Audience)
+	prove, err := e.config.Login.prove()
 	if err != nil {
 		return "", now, err
 	}
@@ -119,6 +109,7 @@ func (e *Enforcer) logIn(ctx context.Context, what string, now time.Time) (strin
 		ExpiresIn int64  `json:"expires_in"`
 		Scope     string `json:"scope"`
 	}
+	form := url.Values{"grant_type": {grantClient}, "audience": {e.config.Audience}, "scope": {scopeProtection}}
 	if err := e.authority.postForm(ctx, what, at, form, prove, &answer); err != nil {
 		return "", now, err
 	}
