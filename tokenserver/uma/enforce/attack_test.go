@@ -272,7 +272,9 @@ func TestNobodyIsSentTheTokenButTheIssuer(t *testing.T) {
 	})
 	t.Run("by its metadata", func(t *testing.T) {
 		for name, metadata := range map[string]func(s *scene) object{
-			"another host":   func(s *scene) object { return object{"issuer": s.URL, "token_endpoint": elsewhere.URL + "/token"} },
+			"another host": func(s *scene) object {
+				return object{"issuer": s.URL, "token_endpoint": elsewhere.URL + "/token", "permission_endpoint": s.URL + "/permission"}
+			},
 			"another issuer": func(*scene) object { return object{"issuer": elsewhere.URL} },
 		} {
 			s := newScene(t, nil)

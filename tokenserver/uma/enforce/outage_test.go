@@ -64,6 +64,21 @@ func TestTheServerFails(t *testing.T) {
 	})
 }
 
+// TestFailuresAreRemembered holds that a server that is in trouble is not asked by each request.
+func TestFailuresAreRemembered(t *testing.T) {
+	s := newScene(t, nil)
+	s.answer = failing("/token", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) })
+	for range 20 {
+		s.undecided(t, s.get("/albums/1", ""))
+	}
+	if n := s.count("/token"); n != 1 {
+		t.Errorf("it was asked %d times, want 1", n)
+	}
+	s.set(func() { s.answer = nil })
+	s.pass(retryWithout)
+	s.challenged(t, s.get("/albums/1", ""))
+}
+
 func TestAServerThatHangs(t *testing.T) {
 	s := newScene(t, func(c *Config) { c.Timeout = 50 * time.Millisecond })
 	release := make(chan struct{})
