@@ -25,6 +25,8 @@ type onCluster struct {
 	policies int
 	changes  int
 	log      func(format string, args ...any)
+	// values are of the chart, beside the issuer, and flags of the server.
+	values, flags []string
 
 	cluster *stage.Cluster
 	manager *process
@@ -99,7 +101,7 @@ func (o *onCluster) fill(ctx context.Context) error {
 
 // install installs the chart and has the manager make the keys.
 func (o *onCluster) install(ctx context.Context) error {
-	if err := o.cluster.InstallChart(ctx, issuer); err != nil {
+	if err := o.cluster.InstallChart(ctx, issuer, o.values...); err != nil {
 		return err
 	}
 	if err := o.startManager(ctx); err != nil {
@@ -170,6 +172,11 @@ func (o *onCluster) createPolicies(ctx context.Context) error {
 const writers = 16
 
 func createAll(ctx context.Context, c client.Client, n int, object func(i int) client.Object) error {
+	return inParallel(n, func(i int) error { return c.Create(ctx, object(i)) })
+}
+
+// inParallel does something so many times, as many at once as there are writers. Each of them ends with its first error.
+func inParallel(n int, do func(i int) error) error {
 	var (
 		all      sync.WaitGroup
 		next     atomic.Int64
@@ -179,7 +186,7 @@ func createAll(ctx context.Context, c client.Client, n int, object func(i int) c
 	for range writers {
 		all.Go(func() {
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				if err := c.Create(ctx, object(i)); err != nil {
+				if err := do(i); err != nil {
 					mu.Lock()
 					failures = append(failures, err)
 					mu.Unlock()
@@ -199,7 +206,7 @@ func (o *onCluster) ready(ctx context.Context, report func(Case), with string) e
 		return err
 	}
 	o.server, err = startServer(ctx, o.dir, "server", anyCore, []string{"KUBECONFIG=" + kubeconfig},
-		"--namespace="+stage.SystemNamespace, "--pod-name=bench")
+		append([]string{"--namespace=" + stage.SystemNamespace, "--pod-name=bench"}, o.flags...)...)
 	if err != nil {
 		return err
 	}

@@ -28,18 +28,22 @@ type options struct {
 	records  int
 	changes  int
 	revoked  int
+	uma      struct{ resources, requests, uses int }
 	out      string
 }
 
 func main() {
 	var o options
-	flag.StringVar(&o.only, "only", "", "cluster, records, revocation, throughput or rotation; empty: all")
+	flag.StringVar(&o.only, "only", "", "cluster, records, revocation, uma, throughput or rotation; empty: all")
 	flag.IntVar(&o.rounds, "rounds", 40, "rounds in which two servers are asked in turn")
 	flag.DurationVar(&o.each, "each", 400*time.Millisecond, "how long one server is asked in a round")
 	flag.IntVar(&o.policies, "policies", manyPolicies, "policies on the API server")
 	flag.IntVar(&o.records, "records", 100_000, "records of refresh tokens on the API server")
 	flag.IntVar(&o.changes, "changes", 200, "policies that are created and deleted to measure when they take effect")
 	flag.IntVar(&o.revoked, "revocations", 1000, "refresh tokens that are revoked to measure when another server refuses them")
+	flag.IntVar(&o.uma.resources, "resources", 10_000, "protected resources on the API server")
+	flag.IntVar(&o.uma.requests, "requests", 200, "requests for permissions of each sort, in each of five rounds")
+	flag.IntVar(&o.uma.uses, "tickets", 2000, "permission tickets that are exchanged")
 	flag.StringVar(&o.out, "out", filepath.Join(controlplane.Root(), "bin", "bench.json"), "file for the report")
 	flag.Parse()
 	ctrllog.SetLogger(logr.Discard())
@@ -66,7 +70,7 @@ func run(o options) (err error) {
 		name string
 		run  func(context.Context, string, func(Case)) error
 	}{
-		{"cluster", o.cluster}, {"records", o.onRecords}, {"revocation", o.onRevocation}, {"throughput", o.throughput}, {"rotation", o.rotation},
+		{"cluster", o.cluster}, {"records", o.onRecords}, {"revocation", o.onRevocation}, {"uma", o.onUMA}, {"throughput", o.throughput}, {"rotation", o.rotation},
 	} {
 		if o.only != "" && o.only != part.name {
 			continue
@@ -98,6 +102,13 @@ func (o options) onRecords(ctx context.Context, dir string, add func(Case)) erro
 
 func (o options) onRevocation(ctx context.Context, dir string, add func(Case)) error {
 	c := &onRevocation{onCluster: onCluster{dir: dir, log: say}, revocations: o.revoked}
+	return c.run(ctx, add)
+}
+
+func (o options) onUMA(ctx context.Context, dir string, add func(Case)) error {
+	c := &onUMA{
+		onCluster: onCluster{dir: dir, log: say}, resources: o.uma.resources, requests: o.uma.requests, uses: o.uma.uses,
+	}
 	return c.run(ctx, add)
 }
 

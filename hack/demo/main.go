@@ -38,11 +38,13 @@ func run(keep bool) (err error) {
 	if err != nil {
 		return err
 	}
+	all.UMA = true
 	d := &demo{Tokenwright: all, out: os.Stdout}
 	defer func() {
 		if err != nil {
 			d.Processes.PrintLogs(os.Stderr)
 		}
+		d.gallery.close()
 		err = errors.Join(err, d.Close())
 	}()
 	if err := d.setUp(ctx); err != nil {
@@ -62,6 +64,7 @@ type demo struct {
 
 	registry        string // host:port
 	registryProcess *stage.Process
+	gallery         *gallery
 	passwords       map[string]string
 	checks          int
 	failed          int

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -73,6 +74,11 @@ func (d *demo) logIn(ctx context.Context) (p people, err error) {
 }
 
 func (d *demo) scenario(p people) []check {
+	return slices.Concat(d.policies(p), d.umaWalk(), d.faults(p))
+}
+
+// policies are what registries' clients may do, and who says so.
+func (d *demo) policies(p people) []check {
 	return []check{
 		{"anybody pulls public/hello", func(ctx context.Context) error { return p.anonymous.pull(ctx, "public/hello:v1") }},
 		{"nobody pushes public/hello without a policy", func(ctx context.Context) error {
@@ -96,6 +102,12 @@ func (d *demo) scenario(p people) []check {
 		{"without the admission policy it is Accepted=False/OutsideNamespace and grants nothing", d.grantsNothing},
 		{"a tenant's Deny does not touch what the platform granted", func(ctx context.Context) error { return d.tenantDeny(ctx, p) }},
 		{"an htpasswd user named " + impostor + " does not get in", d.impostorStaysOut},
+	}
+}
+
+// faults are what must not be noticed.
+func (d *demo) faults(p people) []check {
+	return []check{
 		{"the key rotates twice under pulls: the registry is not restarted, no request is refused", func(ctx context.Context) error {
 			return d.rotateTwice(ctx, p)
 		}},

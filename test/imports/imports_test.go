@@ -79,6 +79,20 @@ func TestCheckerFindsWhatIsWrong(t *testing.T) {
 			files:  map[string]string{"tokenserver/identity/a.go": "package identity\nimport \"" + imports + "tokenserver/issue\""},
 			want:   `imports tokenserver/issue of layer "below a grant"`,
 		},
+		"the enforcer may import go-jose": {
+			reason: "it verifies tokens",
+			files:  map[string]string{"tokenserver/uma/enforce/a.go": "package enforce\nimport (\n_ \"github.com/go-jose/go-jose/v4/json\"\n_ \"net/http\"\n)"},
+		},
+		"the enforcer imports another library": {
+			reason: "resource servers would have to have it, too",
+			files:  map[string]string{"tokenserver/uma/enforce/a.go": "package enforce\nimport _ \"golang.org/x/sync/singleflight\""},
+			want:   `a package of layer "enforcer" imports golang.org/x/sync/singleflight`,
+		},
+		"the enforcer imports a pure package": {
+			reason: "as above: the api comes with it",
+			files:  map[string]string{"tokenserver/uma/enforce/a.go": "package enforce\nimport \"" + imports + "tokenserver/token\""},
+			want:   `a package of layer "enforcer" imports tokenserver/token of layer "pure"`,
+		},
 		"a grant imports an endpoint": {
 			reason: "nothing below an endpoint reads HTTP",
 			files:  map[string]string{"tokenserver/grant/a.go": "package grant\nimport \"" + imports + "tokenserver/docker\""},

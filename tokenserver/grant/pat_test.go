@@ -15,7 +15,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
 
-const mayProtect = "oauth:" + service + ":uma_protection"
+const protectsService = "oauth:" + service + ":uma_protection"
 
 // protection is a world with the resource server rs, which protects the service's resources.
 type protection struct {
@@ -50,7 +50,7 @@ func newProtection(t *testing.T, change func(*snapshot.Input)) *protection {
 func (p *protection) token(t *testing.T, typ string, change func(*token.AccessClaims)) string {
 	t.Helper()
 	claims := token.AccessClaims{
-		Issuer: p.Issuer.Name, Subject: "rs", Audience: service, ID: "abcdefghijklmnopqrstuvwxyz", ClientID: "rs", Scope: mayProtect,
+		Issuer: p.Issuer.Name, Subject: "rs", Audience: service, ID: "abcdefghijklmnopqrstuvwxyz", ClientID: "rs", Scope: protectsService,
 		Expiry: now.Add(10 * time.Minute).Unix(), NotBefore: now.Add(-time.Minute).Unix(), IssuedAt: now.Add(-time.Minute).Unix(),
 	}
 	if change != nil {
@@ -75,7 +75,7 @@ func TestPAT(t *testing.T) {
 		want   Kind
 	}{
 		"A good one":                    {"", token.TypeAccess, nil, nil, ""},
-		"Beside other scopes":           {"", token.TypeAccess, scoped("order:1:read " + mayProtect + " nats"), nil, ""},
+		"Beside other scopes":           {"", token.TypeAccess, scoped("order:1:read " + protectsService + " nats"), nil, ""},
 		"Without the scope":             {"", token.TypeAccess, scoped("order:1:read"), nil, InsufficientScope},
 		"The word alone":                {"a token spells it in full", token.TypeAccess, scoped("uma_protection"), nil, InsufficientScope},
 		"The scope of another audience": {"a token speaks for its own", token.TypeAccess, scoped("oauth:other.example.com:uma_protection"), nil, InsufficientScope},

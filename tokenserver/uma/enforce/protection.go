@@ -1,0 +1,145 @@
+package enforce
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+const (
+	maxClaims, maxClaimBytes = 32, 4 << 10
+	// maxTicket is the longest ticket in bytes that is handed on.
+	maxTicket = 8 << 10
+)
+
+// errNoResource says that the server has no resource for a path.
+var errNoResource = errors.New("no protected resource has the path")
+
+// authorized runs something with the PAT; once more with another one if the server does not take the first.
+func (e *Enforcer) authorized(ctx context.Context, run func(pat string) error) error {
+	pat, err := e.pat.get(ctx)
+	if err != nil {
+		return err
+	}
+	err = run(pat)
+	var refused *refusal
+	if !errors.As(err, &refused) || refused.status != http.StatusUnauthorized {
+		return err
+	}
+	e.pat.drop(func(kept string) bool { return kept == pat })
+	if pat, err = e.pat.get(ctx); err != nil {
+		return err
+	}
+	return run(pat)
+}
+
+// ticket asks for a permission ticket (UMA 2.0, Federated Authorization, section 4). Each is for one challenge and never shared: who
+// uses it first has used it up.
+func (e *Enforcer) ticket(r *http.Request, resource string, scopes []string) (string, error) {
+	const what = "ask for a ticket"
+	ctx := r.Context()
+	type permission struct {
+		ID     string              `json:"resource_id"`
+		Scopes []string            `json:"resource_scopes"`
+		Claims map[string][]string `json:"claims,omitempty"`
+	}
+	asked := permission{ID: resource, Scopes: scopes}
+	if e.config.Claims != nil {
+		asked.Claims = e.config.Claims(r)
+	}
+	if err := checkClaims(asked.Claims); err != nil {
+		return "", fmt.Errorf("%s: %w", what, err)
+	}
+	body, err := json.Marshal(asked)
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", what, err)
+	}
+	at, err := e.endpoint(ctx, what, func(all Endpoints) string { return all.Permission })
+	if err != nil {
+		return "", err
+	}
+	var answer struct {
+		Ticket string `json:"ticket"`
+	}
+	if err := e.authorized(ctx, func(pat string) error { return e.authority.postJSON(ctx, what, at, pat, body, &answer) }); err != nil {
+		return "", err
+	}
+	if len(answer.Ticket) > maxTicket || !isToken(answer.Ticket) {
+		return "", fmt.Errorf("%s: what came is none", what)
+	}
+	return answer.Ticket, nil
+}
+
+func checkClaims(claims map[string][]string) error {
+	size := 0
+	for name, values := range claims {
+		size += len(name)
+		for _, v := range values {
+			size += len(v)
+		}
+	}
+	if len(claims) > maxClaims || size > maxClaimBytes {
+		return fmt.Errorf("the claims are more than %d, or have more than %d bytes", maxClaims, maxClaimBytes)
+	}
+	return nil
+}
+
+// resourceOf is the id of the resource behind a path.
+func (e *Enforcer) resourceOf(ctx context.Context, p *Path, target string) (string, error) {
+	switch {
+	case p.Resource != "":
+		return p.Resource, nil
+	case p.Name != "":
+		return e.lookUp(ctx, url.Values{"name": {p.Name}, "exactName": {"true"}})
+	}
+	return e.lookUp(ctx, url.Values{"uri": {target}, "matchingUri": {"true"}})
+}
+
+// lookUp asks the protection API for the one resource of a query. Answers are remembered, also that there is none.
+func (e *Enforcer) lookUp(ctx context.Context, query url.Values) (string, error) {
+	key := query.Encode()
+	if id, found := e.resources.get(key, e.config.Clock()); found {
+		return oneResource(id)
+	}
+	id, err := e.lookups.do(ctx, e.config.Timeout, key, func(ctx context.Context) (string, error) {
+		const what = "look up a resource"
+		at, err := e.endpoint(ctx, what, func(all Endpoints) string { return all.Resources })
+		if err != nil {
+			return "", err
+		}
+		var ids []string
+		err = e.authorized(ctx, func(pat string) error { return e.authority.get(ctx, what, at+separator(at)+key, pat, &ids) })
+		switch {
+		case err != nil:
+			return "", err
+		case len(ids) > 1:
+			return "", fmt.Errorf("%s: the server has %d for the same name or path", what, len(ids))
+		case len(ids) == 1:
+			return ids[0], nil
+		}
+		return "", nil
+	})
+	if err != nil {
+		return "", err
+	}
+	e.resources.put(key, id, e.config.Clock().Add(e.config.Cache.Lifetime))
+	return oneResource(id)
+}
+
+func oneResource(id string) (string, error) {
+	if id == "" {
+		return "", errNoResource
+	}
+	return id, nil
+}
+
+func separator(at string) string {
+	if strings.Contains(at, "?") {
+		return "&"
+	}
+	return "?"
+}
