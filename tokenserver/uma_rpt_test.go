@@ -163,7 +163,7 @@ func TestUMA1(t *testing.T) {
 		"An unknown audience":          {http.MethodGet, "/authz/entitlement/none", bearer, "", 403, problemOf("invalid_request", "the audience is not known here")},
 		"A foreign rpt":                {http.MethodPost, entitlement, bob, `{"rpt":"` + first + `"}`, 403, problemOf("invalid_rpt", "the rpt is another user's, or of another resource server")},
 		"A limit of less than nothing": {http.MethodPost, entitlement, bearer, `{"metadata":{"limit":-1}}`, 400, problemOf("invalid_request", "metadata.limit must be a number from 1 on")},
-		"Another method":               {http.MethodGet, "/authz/authorize", bearer, "", 405, problemOf("unsupported", "the method is not allowed here")},
+		"Another method":               {http.MethodGet, "/authz/authorize", bearer, "", 405, problemOf("unsupported_method_type", "the method is not allowed here")},
 	}
 	for name, tc := range bad {
 		t.Run(name, func(t *testing.T) {

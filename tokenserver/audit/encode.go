@@ -25,6 +25,7 @@ func (r *Record) appendLine(dst []byte) []byte {
 	dst = appendGiven(dst, `,"method":`, r.Method)
 	dst = appendGiven(dst, `,"client":`, r.Client)
 	dst = appendGiven(dst, `,"audience":`, r.Audience)
+	dst = appendGiven(dst, `,"for":`, r.For)
 	dst = quote.AppendList(append(dst, `,"requested":`...), r.Requested)
 	dst = quote.AppendList(append(dst, `,"granted":`...), r.Granted)
 	if r.GrantedOmitted != 0 {

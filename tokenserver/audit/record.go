@@ -16,6 +16,13 @@ const (
 	Decided = "decided"
 	// Revoked says that a token was taken back: jti names it, and subject who did so.
 	Revoked = "revoked"
+	// Stored and Deleted say that a protected resource, or what was asked of its owner, was stored or deleted for the caller: granted
+	// names the resource and its scopes.
+	Stored  = "stored"
+	Deleted = "deleted"
+	// Approved and Denied say what the caller decided of what somebody asked of an owner.
+	Approved = "approved"
+	Denied   = "denied"
 )
 
 // Record is one line. It never holds a token, a password or a hash of one.
@@ -42,6 +49,8 @@ type Record struct {
 	// Client is the OAuth client that asked for the subject, as proved; absent if the subject asked itself.
 	Client   string `json:"client,omitempty"`
 	Audience string `json:"audience,omitempty"`
+	// For is the user who asked an owner, or whose resource it is.
+	For string `json:"for,omitempty"`
 	// Requested and Granted are scopes in Docker's grammar.
 	Requested []string `json:"requested"`
 	Granted   []string `json:"granted"`

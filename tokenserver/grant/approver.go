@@ -16,6 +16,8 @@ type Approver struct {
 	// Audience is what the caller's token is of, and its reach; empty: the caller proved itself by other means, to which there is
 	// no such bound.
 	Audience string
+	// TokenID is the jti of that token.
+	TokenID string
 }
 
 // Approver says who came with a request's bearer or credentials: a user who proved itself, or whose access token of ours stands
@@ -37,7 +39,7 @@ func (g *Granter) Approver(ctx context.Context, from *snapshot.Snapshot, request
 	case p.held == nil:
 		return Approver{Caller: p.caller, User: true}, nil
 	}
-	a := Approver{Caller: p.caller, Audience: p.held.Audience, User: standsFor(&p.held.Signed)}
+	a := Approver{Caller: p.caller, Audience: p.held.Audience, TokenID: p.held.ID, User: standsFor(&p.held.Signed)}
 	a.Server = protects(p.held) && g.May(from, p.caller, request, a.Audience, issue.ActionUMA)
 	if !a.User && !a.Server {
 		return Approver{}, &Error{

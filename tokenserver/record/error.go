@@ -8,9 +8,10 @@ import (
 )
 
 var (
-	// ErrUnavailable and ErrRefused are those of package attempt.
+	// ErrUnavailable is attempt.ErrUnavailable.
 	ErrUnavailable = attempt.ErrUnavailable
-	ErrRefused     = attempt.ErrRefused
+	// ErrRefused is attempt.ErrRefused.
+	ErrRefused = attempt.ErrRefused
 	// ErrSpent is when a token that is good for one use was used before, or may have been.
 	ErrSpent = errors.New("the token was used before")
 	// ErrNotFound is when there is no such record.

@@ -24,7 +24,7 @@ func holdsSpec(set *metav1.FieldsV1) bool {
 		return false
 	}
 	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(set.Raw, &fields); err != nil {
+	if err := json.Unmarshal(set.GetRawBytes(), &fields); err != nil {
 		return true
 	}
 	_, found := fields["f:spec"]

@@ -114,31 +114,30 @@ func (s *Store) Update(ctx context.Context, t Target, change func(*v1alpha1.Prot
 	return stored, nil
 }
 
-// Delete deletes a resource, and with it whatever was asked of it.
-func (s *Store) Delete(ctx context.Context, t Target) error {
-	what, sent := fmt.Sprintf("delete ProtectedResource %s/%s", t.Namespace, t.Name), false
-	var id string
+// Delete deletes a resource, and with it whatever was asked of it. It returns the object as it was.
+func (s *Store) Delete(ctx context.Context, t Target) (*v1alpha1.ProtectedResource, error) {
+	what := fmt.Sprintf("delete ProtectedResource %s/%s", t.Namespace, t.Name)
+	var gone *v1alpha1.ProtectedResource
 	err := s.do(ctx, what, func(ctx context.Context) error {
 		object, err := s.find(ctx, t)
 		switch {
-		case err == ErrNotFound && sent: //nolint:errorlint // it comes as it is; the answer of the try before was lost
+		case err == ErrNotFound && gone != nil: //nolint:errorlint // it comes as it is; the answer of the try before was lost
 			return nil
 		case err != nil:
 			return err
 		}
-		if compiled, _ := resource.Compile(object); compiled != nil {
-			id = compiled.ID
-		}
-		t.UID, sent = string(object.UID), true
-		err = s.options.Client.Delete(ctx, object, client.Preconditions{UID: &object.UID, ResourceVersion: &object.ResourceVersion})
+		t.UID, gone = string(object.UID), object
+		err = s.options.Client.Delete(ctx, object.DeepCopy(), client.Preconditions{UID: &object.UID, ResourceVersion: &object.ResourceVersion})
 		return client.IgnoreNotFound(err)
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.await(ctx, what, func() bool {
-		holder := s.options.Snapshots.Load().Resources.ByID(t.Audience, id)
-		return holder == nil || holder.UID != t.UID
-	})
-	return nil
+	if compiled, _ := resource.Compile(gone); compiled != nil {
+		s.await(ctx, what, func() bool {
+			holder := s.options.Snapshots.Load().Resources.ByID(compiled.Audience, compiled.ID)
+			return holder == nil || holder.UID != compiled.UID
+		})
+	}
+	return gone, nil
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/audit"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
 	"github.com/tokenwright/tokenwright/tokenserver/registration"
 	"github.com/tokenwright/tokenwright/tokenserver/resource"
@@ -56,13 +57,14 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 	if err != nil {
 		return notStored(err)
 	}
+	if compiled, _ := resource.Compile(stored); compiled != nil {
+		id = compiled.ID
+		s.changed(p, nameResource, audit.Stored, compiled)
+	}
 	noStore(w.Header())
 	if s.Keycloak {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
-	}
-	if compiled, _ := resource.Compile(stored); compiled != nil {
-		id = compiled.ID
 	}
 	httpx.WriteJSON(w, http.StatusOK, map[string]string{"_id": id})
 	return nil
@@ -96,8 +98,12 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 	if err := s.slow(p.Caller.Username, x); err != nil {
 		return err
 	}
-	if err := s.Registrations.Delete(r.Context(), target); err != nil {
+	gone, err := s.Registrations.Delete(r.Context(), target)
+	if err != nil {
 		return notStored(err)
+	}
+	if compiled, _ := resource.Compile(gone); compiled != nil {
+		s.changed(p, nameResource, audit.Deleted, compiled)
 	}
 	noStore(w.Header())
 	w.WriteHeader(http.StatusNoContent)

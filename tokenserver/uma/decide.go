@@ -7,9 +7,12 @@ import (
 	"slices"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/audit"
+	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
 	"github.com/tokenwright/tokenwright/tokenserver/registration"
 	"github.com/tokenwright/tokenwright/tokenserver/resource"
+	"github.com/tokenwright/tokenwright/tokenserver/scope"
 )
 
 // question is what somebody asks of an owner, or an owner offers somebody.
@@ -102,13 +105,16 @@ func (s *Server) askOwner(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 		return notStored(err)
 	}
 	if q.Granted {
-		if err := s.settle(r, x, v, request, true, nil); err != nil {
+		if err := s.settle(r, v, &asked{request, about}, true, nil); err != nil {
 			return err
 		}
 		request = request.DeepCopy()
 		request.Status.State, request.Status.Scopes = v1alpha1.RequestApproved, nil
 	}
 	shown := asked{request, about}
+	if !q.Granted {
+		s.told(v, nameRequests, audit.Stored, &shown)
+	}
 	status := http.StatusCreated
 	if s.Keycloak {
 		status = http.StatusOK
@@ -154,7 +160,7 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 	if err := s.slow(v.Caller.Username, x); err != nil {
 		return err
 	}
-	if err := s.settle(r, x, v, found.PermissionRequest, *d.Granted, scopes); err != nil {
+	if err := s.settle(r, v, found, *d.Granted, scopes); err != nil {
 		return err
 	}
 	noStore(w.Header())
@@ -163,16 +169,28 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 }
 
 // settle stores what was decided, and then records who decided.
-func (s *Server) settle(r *http.Request, x *httpx.Exchange, v *visit, request *v1alpha1.PermissionRequest, yes bool, scopes []v1alpha1.ResourceScope) error {
-	d := registration.Decision{State: v1alpha1.RequestDenied, By: v.Caller.Username, At: x.Start}
+func (s *Server) settle(r *http.Request, v *visit, about *asked, yes bool, scopes []v1alpha1.ResourceScope) error {
+	d, outcome := registration.Decision{State: v1alpha1.RequestDenied, By: v.Caller.Username, At: v.request.Time}, audit.Denied
 	if yes {
 		slices.Sort(scopes)
-		d.State, d.Scopes = v1alpha1.RequestApproved, slices.Compact(scopes)
+		d.State, d.Scopes, outcome = v1alpha1.RequestApproved, slices.Compact(scopes), audit.Approved
 	}
-	if err := s.Registrations.Decide(r.Context(), request, d); err != nil {
+	if err := s.Registrations.Decide(r.Context(), about.PermissionRequest, d); err != nil {
 		return notStored(err)
 	}
+	s.told(v, nameRequest, outcome, about)
 	return nil
+}
+
+// told records what the visitor did to a request.
+func (s *Server) told(v *visit, endpoint, outcome string, a *asked) {
+	about := scope.Scope{Type: a.resource.Type, Name: a.resource.ID}
+	for _, one := range a.Spec.Scopes {
+		about.Actions = append(about.Actions, string(one))
+	}
+	s.Granter.Changed(v.request, &grant.Change{
+		Endpoint: endpoint, Outcome: outcome, By: v.Caller, TokenID: v.TokenID, Audience: a.resource.Audience, About: about, For: a.Spec.Requester,
+	})
 }
 
 // withdraw answers DELETE. What the request gave is taken back. One that was denied stays for whoever asked: it could be asked
@@ -192,6 +210,7 @@ func (s *Server) withdraw(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 	if err := s.Registrations.Withdraw(r.Context(), found.PermissionRequest); err != nil {
 		return notStored(err)
 	}
+	s.told(v, nameRequest, audit.Deleted, found)
 	noStore(w.Header())
 	w.WriteHeader(http.StatusNoContent)
 	return nil

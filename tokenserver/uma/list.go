@@ -1,6 +1,7 @@
 package uma
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,6 +16,8 @@ const (
 	entriesUnsaid = 100
 	mostEntries   = 1000
 	mostFirst     = 1_000_000
+	// largestList is how large one with whole resources is at most, in bytes.
+	largestList = 4 << 20
 )
 
 // page is a part of a list.
@@ -64,8 +67,8 @@ func (s *Server) listResources(w http.ResponseWriter, r *http.Request, p *sessio
 		return err
 	}
 	found = cut(found, part)
-	noStore(w.Header())
 	if !deep {
+		noStore(w.Header())
 		ids := make([]string, len(found))
 		for n, one := range found {
 			ids[n] = one.ID
@@ -73,10 +76,23 @@ func (s *Server) listResources(w http.ResponseWriter, r *http.Request, p *sessio
 		httpx.WriteJSON(w, http.StatusOK, ids)
 		return nil
 	}
-	whole := make([]map[string]any, len(found))
+	return s.writeWhole(w, found)
+}
+
+// writeWhole writes resources as they are, unless that is too much: how many attributes one has is up to tenants.
+func (s *Server) writeWhole(w http.ResponseWriter, found []*resource.Resource) error {
+	whole, size := make([]json.RawMessage, len(found)), 0
 	for n, one := range found {
-		whole[n] = s.described(one)
+		text, err := json.Marshal(s.described(one))
+		if err != nil {
+			return httpx.Internal(err)
+		}
+		if size += len(text); size > largestList {
+			return httpx.BadRequest("the answer would be larger than 4 MiB: ask for fewer by max, or for the ids")
+		}
+		whole[n] = text
 	}
+	noStore(w.Header())
 	httpx.WriteJSON(w, http.StatusOK, whole)
 	return nil
 }

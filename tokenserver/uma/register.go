@@ -8,9 +8,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/audit"
+	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
 	"github.com/tokenwright/tokenwright/tokenserver/registration"
 	"github.com/tokenwright/tokenwright/tokenserver/resource"
+	"github.com/tokenwright/tokenwright/tokenserver/scope"
 )
 
 // actionForOthers is the action of a rule of type oauth by which a resource server registers what belongs to others.
@@ -70,6 +73,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 	if err := s.keeps(r, stored); err != nil {
 		return err
 	}
+	s.changed(p, nameResources, audit.Stored, stored)
 	noStore(w.Header())
 	w.Header().Set("Location", s.Base+PathResources+"/"+url.PathEscape(stored.ID))
 	httpx.WriteJSON(w, http.StatusCreated, s.described(stored))
@@ -133,11 +137,18 @@ func (s *Server) keeps(r *http.Request, stored *resource.Resource) error {
 	if len(problems) == 0 {
 		return nil
 	}
-	err := s.Registrations.Delete(r.Context(), targetOf(stored))
-	if err != nil {
+	if _, err := s.Registrations.Delete(r.Context(), targetOf(stored)); err != nil {
 		return notStored(err)
 	}
 	return taken(members.Replace(problems[0].Path) + " is another resource's")
+}
+
+// changed records what the resource server did to a resource.
+func (s *Server) changed(p *session, endpoint, outcome string, r *resource.Resource) {
+	s.Granter.Changed(p.request, &grant.Change{
+		Endpoint: endpoint, Outcome: outcome, By: p.Caller, TokenID: p.Held.ID, Audience: r.Audience,
+		About: scope.Scope{Type: r.Type, Name: r.ID, Actions: r.Scopes}, For: r.Owner,
+	})
 }
 
 func targetOf(r *resource.Resource) registration.Target {

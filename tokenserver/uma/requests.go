@@ -25,7 +25,8 @@ const (
 // visit is somebody who came about requests.
 type visit struct {
 	grant.Approver
-	from *snapshot.Snapshot
+	from    *snapshot.Snapshot
+	request *grant.Request
 }
 
 // asked is a request about a resource as it is served now.
@@ -39,10 +40,12 @@ func (s *Server) visit(r *http.Request, x *httpx.Exchange) (*visit, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &visit{from: s.Granter.Snapshots.Load()}
-	request := &grant.Request{ID: x.ID, Time: x.Start, Source: x.Source, Bearer: bearer, Credentials: credentials}
+	v := &visit{
+		from:    s.Granter.Snapshots.Load(),
+		request: &grant.Request{ID: x.ID, Time: x.Start, Source: x.Source, Bearer: bearer, Credentials: credentials},
+	}
 	var failure *grant.Error
-	if v.Approver, failure = s.Granter.Approver(r.Context(), v.from, request); failure != nil {
+	if v.Approver, failure = s.Granter.Approver(r.Context(), v.from, v.request); failure != nil {
 		return nil, s.translate(failure)
 	}
 	return v, s.stores()

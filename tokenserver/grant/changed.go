@@ -1,0 +1,40 @@
+package grant
+
+import (
+	"github.com/tokenwright/tokenwright/tokenserver/audit"
+	"github.com/tokenwright/tokenwright/tokenserver/caller"
+	"github.com/tokenwright/tokenwright/tokenserver/scope"
+)
+
+// Change is something about protected resources that was stored or deleted for a caller.
+type Change struct {
+	// Endpoint is the name of the endpoint that was asked, and Outcome one of package audit.
+	Endpoint, Outcome string
+	// By is who wanted it, with the token TokenID, if that was one of ours.
+	By      caller.Caller
+	TokenID string
+	// Audience is the resource server, About the resource and its scopes, and For the user who owns it or asks for it.
+	Audience string
+	About    scope.Scope
+	For      string
+}
+
+// maxAbout bounds one scope in the record, in bytes.
+const maxAbout = 512
+
+// Changed records who changed what. It is stored by now, so that a log which does not take the record must not make the answer an
+// error.
+func (g *Granter) Changed(request *Request, c *Change) {
+	line := audit.Record{
+		Time: request.Time.UTC(), Outcome: c.Outcome, RequestID: request.ID, Grant: c.Endpoint, SubjectTokenID: audit.Claimed(c.TokenID),
+		Subject: c.By.Username, Provider: c.By.Provider, Method: string(c.By.Method), Audience: c.Audience, For: audit.Bounded(c.For, maxAbout),
+		Requested: []string{}, Granted: []string{audit.Bounded(c.About.String(), maxAbout)},
+	}
+	if request.Source.IsValid() {
+		line.SourceIP = request.Source.String()
+	}
+	if err := g.Audit.Write(&line); err != nil {
+		g.Metrics.AuditFailure()
+		g.Log.Error(err, "Could not record a change of protected resources", "requestID", request.ID, "outcome", c.Outcome)
+	}
+}
