@@ -76,7 +76,7 @@ func (g *Granter) umaSteps(ctx context.Context, request *UMARequest, progress *i
 
 	// 8. Mint and audit, or say no.
 	if asked.denied(request) {
-		return UMAAnswer{}, g.deny(ctx, progress, ticket, owners)
+		return UMAAnswer{}, g.deny(ctx, from, progress, ticket, owners)
 	}
 	return g.answer(request, progress, party, asked)
 }
@@ -93,7 +93,7 @@ func (g *Granter) resourceServer(from *snapshot.Snapshot, request *UMARequest, p
 		if ticket, failure = g.ticket(from, request, progress); failure != nil {
 			return nil, failure
 		}
-		name = ticket.Audience
+		name = ticket.ResourceServer
 	}
 	audience, known := from.Audiences[name]
 	if !known {
