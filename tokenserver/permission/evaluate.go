@@ -50,8 +50,8 @@ type Answer struct {
 
 // Evaluate asks the policies about each.
 //
-// They are asked in the order of the ids, so that the same asks get the same answer, whatever their order, also where the budget
-// of expressions is spent before the end.
+// They are asked in the order of the ids, those that the client named before those of sets, so that the same asks get the same
+// answer, whatever their order, also where the budget of expressions is spent before the end.
 func (a *Asker) Evaluate(asks []Ask) Answer {
 	decided := make([]Granted, len(asks))
 	if slices.IsSortedFunc(asks, compareAsks) {
@@ -78,7 +78,15 @@ func (a *Asker) Evaluate(asks []Ask) Answer {
 	return answer
 }
 
-func compareAsks(a, b Ask) int { return strings.Compare(a.Resource.ID, b.Resource.ID) }
+func compareAsks(a, b Ask) int {
+	switch {
+	case a.Named == b.Named:
+		return strings.Compare(a.Resource.ID, b.Resource.ID)
+	case a.Named:
+		return -1
+	}
+	return 1
+}
 
 // missing are the scopes that the client named and did not get.
 func (g *Granted) missing() []string {
