@@ -159,7 +159,7 @@ func (i *Issuer) Ticket(request *Request, by ResourceServer, permissions []token
 	expires := issued.Add(min(lifetime, TicketLifetime))
 	text, err := request.Audience.Signer.Sign(token.TypeTicket, token.TicketClaims{
 		Issuer: i.Name, ResourceServer: request.Audience.Name, RequestedBy: by.Username, Provider: by.Provider, ID: id,
-		Expiry: expires.Unix(), NotBefore: issued.Add(-backdate).Unix(), IssuedAt: issued.Add(-backdate).Unix(), Permissions: permissions,
+		Expiry: expires.Unix(), NotBefore: issued.Add(-Backdate).Unix(), IssuedAt: issued.Add(-Backdate).Unix(), Permissions: permissions,
 	})
 	switch {
 	case err != nil:

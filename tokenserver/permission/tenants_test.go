@@ -2,6 +2,7 @@ package permission
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,6 +12,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/resource"
+	"github.com/tokenwright/tokenwright/tokenserver/scope"
 )
 
 // resOf makes an album of a namespace with an id of its own; an empty one is the default.
@@ -89,5 +91,57 @@ func TestTenantsDoNotSpendEachOthersBudget(t *testing.T) {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+// TestANarrowTokenReachesNoOtherTenant has tenants that name their resources as another does.
+func TestANarrowTokenReachesNoOtherTenant(t *testing.T) {
+	one, two := resOf(t, "orders", "eu-1", ""), resOf(t, "orders", "eu-2", "second")
+	cases := map[string]struct {
+		reason, scope string
+		others        []*resource.Resource
+		want          []string
+	}{
+		"By id":                              {"", "orders/eu-1", nil, []string{"orders/eu-1"}},
+		"By an id of its own":                {"", "second", nil, []string{"second"}},
+		"By the name of the object":          {"only one has it", "eu-1", nil, []string{"orders/eu-1"}},
+		"By a name that another has, too":    {"nobody knows whose is meant", "eu-1", []*resource.Resource{resOf(t, "evil", "eu-1", "")}, nil},
+		"By a name that is another's id":     {"the id is meant", "eu-1", []*resource.Resource{resOf(t, "evil", "x", "eu-1")}, []string{"eu-1"}},
+		"By an id that is another's name":    {"the id is meant", "second", []*resource.Resource{resOf(t, "evil", "second", "")}, []string{"second"}},
+		"By an id where others have a name":  {"", "orders/eu-1", []*resource.Resource{resOf(t, "evil", "eu-1", "")}, []string{"orders/eu-1"}},
+		"By a name that no object has":       {"", "eu-3", nil, nil},
+		"By a name that three have":          {"", "eu-1", []*resource.Resource{resOf(t, "evil", "eu-1", ""), resOf(t, "worse", "eu-1", "")}, nil},
+		"By the display name":                {"scopes do not know it", "The order", nil, nil},
+		"By the name of one with another id": {"", "eu-2", nil, []string{"second"}},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			c := (*resource.Catalog)(nil).With(audience, append([]*resource.Resource{one, two}, tc.others...))
+			asks, err := new(Query).Resolve(c, audience, "alice")
+			if err != nil {
+				t.Fatal(err)
+			}
+			within, _ := Within(c, audience, asks, []scope.Scope{{Type: "album", Name: tc.scope, Actions: []string{"view"}}, {Type: "printer", Name: "eu-1", Actions: []string{"view"}}})
+			var got []string
+			for _, a := range within {
+				got = append(got, a.Resource.ID)
+			}
+			slices.Sort(got)
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)
+			}
+		})
+	}
+}
+
+// TestAnAccountNumberIsNotItsNeighbour asks an expression about a number that no float holds.
+func TestAnAccountNumberIsNotItsNeighbour(t *testing.T) {
+	c := catalog(t)
+	for account, want := range map[int64]int{9007199254740993: 1, 9007199254740992: 0} {
+		a := asker(t, v1alpha1.PolicySpec{Effect: v1alpha1.EffectAllow, When: &v1alpha1.When{Expression: `request.claims.account == 9007199254740993`}})
+		a.Claims = map[string]any{"account": account}
+		if got := len(a.Evaluate([]Ask{{Resource: c.ByID(audience, "team-a/two"), Scopes: []string{"view"}}}).Granted); got != want {
+			t.Errorf("%d: %d are granted", account, got)
+		}
 	}
 }
