@@ -47,6 +47,11 @@ func (g *Granter) umaSteps(ctx context.Context, request *UMARequest, progress *i
 	}
 
 	// 5. For what, at what resource server, and what the policies say of it.
+	end, failure := g.Walks.begin(ctx, size(from, request))
+	if failure != nil {
+		return UMAAnswer{}, failure
+	}
+	defer end()
 	asked, failure := g.decided(ctx, from, request, progress, party, ticket)
 	if failure != nil {
 		return UMAAnswer{}, failure
@@ -70,6 +75,18 @@ func (g *Granter) umaSteps(ctx context.Context, request *UMARequest, progress *i
 		return UMAAnswer{}, g.deny(ctx, from, progress, ticket, asked.owners)
 	}
 	return g.answer(request, progress, party, asked)
+}
+
+// size is how many resources are asked about; a ticket has few.
+func size(from *snapshot.Snapshot, request *UMARequest) int {
+	query := request.Permissions
+	switch {
+	case request.Ticket != "":
+		return permission.MaxInTicket
+	case query == nil:
+		query = &permission.Query{}
+	}
+	return query.Size(from.Resources, request.Audience)
 }
 
 // decided finds what is asked for, and asks the policies of a snapshot about it.

@@ -96,6 +96,9 @@ type Form struct {
 
 // RPT issues a requesting party token (UMA 2.0, Grant, section 3.3.5) for what was decided.
 func (i *Issuer) RPT(request *Request, p *Permissions, form Form) (Token, error) {
+	if p.Outgrows(MaxToken, p.Names) {
+		return Token{}, fmt.Errorf("%w: its permissions alone", ErrTooLarge) // before a megabyte of them is signed
+	}
 	return i.issue(request, rptToken{permissions: p, form: form})
 }
 
