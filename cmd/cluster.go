@@ -35,8 +35,19 @@ func (f *clusterFlags) registerServer(cmd *cobra.Command) {
 
 func (f *clusterFlags) register(cmd *cobra.Command) {
 	f.registerServer(cmd)
+	cmd.PersistentFlags().StringVarP(&f.namespace, "namespace", "n", defaultNamespace, "namespace in which Tokenwright is installed; the context's is not looked at")
+	f.registerPerson(cmd)
+}
+
+// registerTenant is register for commands that are about objects of any namespace.
+func (f *clusterFlags) registerTenant(cmd *cobra.Command) {
+	f.registerServer(cmd)
+	cmd.PersistentFlags().StringVarP(&f.namespace, "namespace", "n", "", "namespace of the objects; if empty the context's")
+	f.registerPerson(cmd)
+}
+
+func (f *clusterFlags) registerPerson(cmd *cobra.Command) {
 	flags := cmd.PersistentFlags()
-	flags.StringVarP(&f.namespace, "namespace", "n", defaultNamespace, "namespace in which Tokenwright is installed; the context's is not looked at")
 	flags.StringVar(&f.as, "as", "", "user to impersonate")
 	flags.StringArrayVar(&f.asGroups, "as-group", nil, "group to impersonate, with --as; can be given several times")
 }
@@ -67,10 +78,7 @@ func (f *clusterFlags) config(warnings io.Writer) (*rest.Config, error) {
 	if f.as == "" && len(f.asGroups) > 0 {
 		return nil, fmt.Errorf("--as-group must be given together with --as")
 	}
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = f.kubeconfig
-	overrides := &clientcmd.ConfigOverrides{CurrentContext: f.context}
-	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides).ClientConfig()
+	config, err := f.loader().ClientConfig()
 	switch {
 	case clientcmd.IsEmptyConfig(err):
 		return nil, fmt.Errorf("find the API server: there is no kubeconfig: name one with --kubeconfig or in KUBECONFIG")
@@ -85,6 +93,25 @@ func (f *clusterFlags) config(warnings io.Writer) (*rest.Config, error) {
 	config.QPS = -1 // as in restConfig
 	config.WarningHandler = rest.NewWarningWriter(warnings, rest.WarningWriterOptions{Deduplicate: true})
 	return config, nil
+}
+
+// loader reads the kubeconfig.
+func (f *clusterFlags) loader() clientcmd.ClientConfig {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = f.kubeconfig
+	return clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.context})
+}
+
+// connectTenant is connect for commands that are about objects of any namespace: without the flag, of the context's.
+func (f *clusterFlags) connectTenant(cmd *cobra.Command) (*session, error) {
+	s, err := f.connect(cmd)
+	if err != nil || f.namespace != "" {
+		return s, err
+	}
+	if s.namespace, _, err = f.loader().Namespace(); err != nil {
+		return nil, fmt.Errorf("find the namespace of the context: %w", err)
+	}
+	return s, nil
 }
 
 // where repeats the flags that lead to the same SigningKeys.

@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/go-logr/logr"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -30,10 +31,12 @@ var (
 	tokenRevocations      = resource{v1alpha1.GroupVersion, "TokenRevocation", "tokenrevocations", "tokenrevocation", meta.RESTScopeNamespace}
 	protectedResources    = resource{v1alpha1.GroupVersion, "ProtectedResource", "protectedresources", "protectedresource", meta.RESTScopeNamespace}
 	permissionRequests    = resource{v1alpha1.GroupVersion, "PermissionRequest", "permissionrequests", "permissionrequest", meta.RESTScopeNamespace}
+	selfSubjectReviews    = resource{authenticationv1.SchemeGroupVersion, "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview", meta.RESTScopeRoot}
 	namespaces            = resource{corev1.SchemeGroupVersion, "Namespace", "namespaces", "namespace", meta.RESTScopeRoot}
 
 	resources = []resource{
-		accessPolicies, clusterAccessPolicies, signingKeys, issuedTokens, tokenRevocations, protectedResources, permissionRequests, namespaces,
+		accessPolicies, clusterAccessPolicies, signingKeys, issuedTokens, tokenRevocations, protectedResources, permissionRequests,
+		selfSubjectReviews, namespaces,
 	}
 )
 
@@ -54,6 +57,9 @@ func (f *clusterFlags) client(warnings io.Writer) (client.Client, error) {
 	scheme := runtime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		return nil, fmt.Errorf("register Tokenwright's kinds: %w", err)
+	}
+	if err := authenticationv1.AddToScheme(scheme); err != nil {
+		return nil, fmt.Errorf("register SelfSubjectReview: %w", err)
 	}
 	// What the libraries log is for those who run a server; what goes wrong here is in the error.
 	useLogger(logr.Discard())

@@ -48,6 +48,7 @@ func TestKeys(t *testing.T) {
 	t.Run("activate", b.testActivate)
 	t.Run("revoke", b.testRevoke)
 	t.Run("tokens", b.testTokens)
+	t.Run("requests", b.testRequests)
 	t.Run("completion", b.testCompletion)
 	t.Run("plugin", b.testPlugin)
 }

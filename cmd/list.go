@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
@@ -66,6 +67,10 @@ func (l listing[E]) writeAs(out io.Writer, output string, entries []E) error {
 		text, err := yaml.Marshal(entries)
 		if err != nil {
 			return err
+		}
+		// The encoder escapes control characters and not what turns the direction of a line. JSON is YAML, and escapes both.
+		if strings.ContainsFunc(string(text), func(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }) {
+			return writeJSON(out, entries)
 		}
 		_, err = out.Write(text)
 		return err

@@ -41,6 +41,7 @@ func TestListings(t *testing.T) {
 		},
 		"a name of two lines":                   {"it would pass for two objects", outputName, []named{{"a\nb", ""}}, "a\\nb\n"},
 		"a name that would clear it, from JSON": {"a program reads the same", outputJSON, []named{{"\u009b2J", ""}}, "[\n  {\n    \"name\": \"\\u009b2J\"\n  }\n]\n"},
+		"a name that turns the line, from YAML": {"JSON is YAML", outputYAML, []named{{"\u202egnp", ""}}, "[\n  {\n    \"name\": \"\\u202egnp\"\n  }\n]\n"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

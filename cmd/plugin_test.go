@@ -97,6 +97,23 @@ Available Commands:
 			"", []string{"tokenwright", "tokens", "list", "-o", "xml", "-n", unmanaged},
 			output{1, "", "error: --output must be table, name, json or yaml, not \"xml\"\n"},
 		},
+		"requests": {
+			"the namespace is kubectl's", []string{"tokenwright", "requests", "deny", "none", "-n", "default"},
+			output{1, "", "error: you need the right to get permissionrequests of tokenwright.dev in namespace \"default\": permissionrequests.tokenwright.dev \"none\" is forbidden: " +
+				"User \"system:serviceaccount:empty:admin\" cannot get resource \"permissionrequests\" in API group \"tokenwright.dev\" in the namespace \"default\"\n"},
+		},
+		"help of requests": {
+			"who looks for revoke finds it", []string{"tokenwright", "requests", "deny", "--help"},
+			output{0, `Refuse a request, or take back what was approved: to revoke an approval is to deny the request. Tokens that were issued by
+it are good until they expire, as far as nobody asks a server about them. The manager deletes the request 30 days later.
+
+Usage:
+  kubectl tokenwright requests deny NAME [flags]
+
+Examples:
+  kubectl tokenwright requests deny preq-4k5x2dvmcsk5ln7dlbn3rfe7pi -n photos
+`, ""},
+		},
 		"completion of names": {
 			"", []string{"__complete", "tokenwright", "keys", "rotate", "-n", unmanaged, ""}, output{0, "plugged\n:4\n", ""},
 		},

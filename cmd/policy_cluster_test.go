@@ -210,7 +210,7 @@ func (b *policyBench) testCanIResources(t *testing.T) {
 	t.Run("without the right to list them", func(t *testing.T) {
 		var stdout, stderr bytes.Buffer
 		status := execute(t.Context(), append([]string{"policy"}, ask("alice", "tenant")...), &stdout, &stderr)
-		if want := "are not looked at: you need the right to list protectedresources in namespace \"team-a\""; status != 1 || !strings.Contains(stderr.String(), want) {
+		if want := "are not looked at: you need the right to list protectedresources of tokenwright.dev in namespace \"team-a\""; status != 1 || !strings.Contains(stderr.String(), want) {
 			t.Errorf("status %d, %s%s", status, stdout.String(), stderr.String())
 		}
 	})

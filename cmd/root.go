@@ -64,7 +64,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.AddCommand(
 		newManagerCommand(), newServerCommand(), newKeysCommand(), newPolicyCommand(), newTokensCommand(),
-		newRevokeCommand(), newVersionCommand(),
+		newRevokeCommand(), newRequestsCommand(), newVersionCommand(),
 	)
 	return root
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -87,18 +88,27 @@ func whatCounts(object client.Object) any {
 
 // after asks for one look at all objects some time after an event, so that many events make few looks.
 func after(delay time.Duration) handler.EventHandler {
-	soon := func(q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-		q.AddAfter(reconcile.Request{}, delay)
+	return afterEach(delay, func(context.Context, client.Object) []string { return []string{""} })
+}
+
+// afterEach is after for each of what the object concerns: of one that has changed also what it concerned before.
+func afterEach(delay time.Duration, concerned func(context.Context, client.Object) []string) handler.EventHandler {
+	soon := func(ctx context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request], objects ...client.Object) {
+		for _, object := range objects {
+			for _, name := range concerned(ctx, object) {
+				q.AddAfter(reconcile.Request{NamespacedName: types.NamespacedName{Name: name}}, delay)
+			}
+		}
 	}
 	return handler.Funcs{
-		CreateFunc: func(_ context.Context, _ event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			soon(q)
+		CreateFunc: func(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			soon(ctx, q, e.Object)
 		},
-		UpdateFunc: func(_ context.Context, _ event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			soon(q)
+		UpdateFunc: func(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			soon(ctx, q, e.ObjectOld, e.ObjectNew)
 		},
-		DeleteFunc: func(_ context.Context, _ event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
-			soon(q)
+		DeleteFunc: func(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			soon(ctx, q, e.Object)
 		},
 	}
 }

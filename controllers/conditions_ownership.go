@@ -28,6 +28,10 @@ func conditionsIn(status any) []metav1.Condition {
 		return s.Conditions
 	case v1alpha1.SigningKeyStatus:
 		return s.Conditions
+	case v1alpha1.ProtectedResourceStatus:
+		return s.Conditions
+	case v1alpha1.PermissionRequestStatus:
+		return s.Conditions
 	}
 	return nil
 }

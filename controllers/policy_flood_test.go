@@ -69,15 +69,15 @@ func busiest(times []time.Time) int {
 	return most
 }
 
-// flood creates policies in the namespace, eight at a time.
-func flood(t *testing.T, namespace string, n int) {
+// flood creates so many objects, eight at a time.
+func flood(t *testing.T, n int, object func(int) client.Object) {
 	t.Helper()
 	var wait sync.WaitGroup
 	failed := make(chan error, n)
 	for worker := range 8 {
 		wait.Go(func() {
 			for i := worker; i < n; i += 8 {
-				failed <- plane.Client.Create(context.Background(), accessPolicy(namespace, fmt.Sprintf("p%04d", i), v1alpha1.ResourceName(namespace+"/**")))
+				failed <- plane.Client.Create(context.Background(), object(i))
 			}
 		})
 	}
@@ -98,7 +98,9 @@ func TestManyPoliciesAtOnce(t *testing.T) {
 	if err := plane.CreateNamespace(t.Context(), namespace, nil); err != nil {
 		t.Fatal(err)
 	}
-	flood(t, namespace, n)
+	flood(t, n, func(i int) client.Object {
+		return accessPolicy(namespace, fmt.Sprintf("p%04d", i), v1alpha1.ResourceName(namespace+"/**"))
+	})
 	t.Cleanup(func() {
 		if err := plane.Client.DeleteAllOf(context.Background(), &v1alpha1.AccessPolicy{}, client.InNamespace(namespace)); err != nil {
 			t.Error(err)

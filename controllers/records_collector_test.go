@@ -30,7 +30,13 @@ func newCollectorBench(t *testing.T, name string) collectorBench {
 	o := testOptions(t, fmt.Sprintf("%s-%d", name, time.Now().UnixNano()))
 	clock := clocktesting.NewFakePassiveClock(time.Now())
 	c := managerClient(t, o)
-	return collectorBench{&recordsCollector{reader: c, client: c, clock: clock, limit: rate.NewLimiter(rate.Inf, 1), counts: recordCounts(t), Options: o}, clock}
+	return collectorBench{&recordsCollector{sweeper: sweeperOf(t, c), reader: c, clock: clock, Options: o}, clock}
+}
+
+// sweeperOf is a sweeper without a limit.
+func sweeperOf(t *testing.T, c client.Client) sweeper {
+	t.Helper()
+	return sweeper{client: c, limit: rate.NewLimiter(rate.Inf, 1), counts: recordCounts(t)}
 }
 
 // recordCounts are counters of a test's own.
@@ -189,8 +195,7 @@ func TestRecordsAreCollectedInPages(t *testing.T) {
 		},
 	})
 	r := &recordsCollector{
-		reader: manyRecords{n: collectPage + 1}, client: c, clock: clocktesting.NewFakePassiveClock(noon.AddDate(0, 1, 0)),
-		limit: rate.NewLimiter(rate.Inf, 1), counts: recordCounts(t),
+		sweeper: sweeperOf(t, c), reader: manyRecords{n: collectPage + 1}, clock: clocktesting.NewFakePassiveClock(noon.AddDate(0, 1, 0)),
 	}
 	if n, more, err := r.collect(t.Context()); n != collectPage || deleted != collectPage || !more || err != nil {
 		t.Errorf("%d of %d deletions, more: %t, %v", n, deleted, more, err)

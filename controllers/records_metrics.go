@@ -9,16 +9,17 @@ import (
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 )
 
-// recordMetrics count what becomes of records, by kind. Their series are there from the start: a counter that begins with its first
+// recordMetrics count what becomes of records and permission requests, by kind. Their series are there from the start: a counter that begins with its first
 // failure has no increase.
 type recordMetrics struct {
 	collected, failures *prometheus.CounterVec
 }
 
-// The kinds of records, as labels.
+// The kinds of what is collected, as labels.
 const (
-	kindIssuedToken     = "IssuedToken"
-	kindTokenRevocation = "TokenRevocation"
+	kindIssuedToken       = "IssuedToken"
+	kindPermissionRequest = "PermissionRequest"
+	kindTokenRevocation   = "TokenRevocation"
 )
 
 // newRecordMetrics returns the metrics, which are registered, or those that are registered already.
@@ -28,8 +29,8 @@ func newRecordMetrics(registry prometheus.Registerer) (recordMetrics, error) {
 		to         **prometheus.CounterVec
 		name, help string
 	}{
-		{&m.collected, "tokenwright_records_collected_total", "Records that did not matter any more and were deleted, by kind."},
-		{&m.failures, "tokenwright_record_collection_failures_total", "Records that could be neither listed nor deleted, by kind."},
+		{&m.collected, "tokenwright_records_collected_total", "Records and permission requests that did not matter any more and were deleted, by kind."},
+		{&m.failures, "tokenwright_record_collection_failures_total", "Records and permission requests that could be neither listed nor deleted, by kind."},
 	} {
 		counter := prometheus.NewCounterVec(prometheus.CounterOpts{Name: c.name, Help: c.help}, []string{"kind"})
 		err := registry.Register(counter)
@@ -42,7 +43,7 @@ func newRecordMetrics(registry prometheus.Registerer) (recordMetrics, error) {
 		if err != nil {
 			return recordMetrics{}, fmt.Errorf("register the metrics of records: %w", err)
 		}
-		for _, kind := range []string{kindIssuedToken, kindTokenRevocation} {
+		for _, kind := range []string{kindIssuedToken, kindPermissionRequest, kindTokenRevocation} {
 			counter.WithLabelValues(kind)
 		}
 		*c.to = counter
@@ -55,6 +56,8 @@ func recordKind(object any) string {
 	switch object.(type) {
 	case *v1alpha1.IssuedToken, *v1alpha1.IssuedTokenList:
 		return kindIssuedToken
+	case *v1alpha1.PermissionRequest:
+		return kindPermissionRequest
 	}
 	return kindTokenRevocation
 }

@@ -33,18 +33,19 @@ func TestCollectedRecordsAreCounted(t *testing.T) {
 	var fault error
 	r := &recordsCollector{
 		reader: manyRecords{n: 5}, clock: clocktesting.NewFakePassiveClock(noon.AddDate(0, 1, 0)),
-		client: interceptor.NewClient(nil, interceptor.Funcs{
+		sweeper: sweeper{counts: counts, limit: rate.NewLimiter(rate.Inf, 1), client: interceptor.NewClient(nil, interceptor.Funcs{
 			Delete: func(context.Context, client.WithWatch, client.Object, ...client.DeleteOption) error { return fault },
-		}),
-		limit: rate.NewLimiter(rate.Inf, 1), counts: counts,
+		})},
 	}
 	expect := func(when string, collected, failures float64) {
 		t.Helper()
 		want := map[string]float64{
-			"tokenwright_record_collection_failures_total IssuedToken":     failures,
-			"tokenwright_record_collection_failures_total TokenRevocation": 0,
-			"tokenwright_records_collected_total IssuedToken":              collected,
-			"tokenwright_records_collected_total TokenRevocation":          0,
+			"tokenwright_record_collection_failures_total IssuedToken":       failures,
+			"tokenwright_record_collection_failures_total PermissionRequest": 0,
+			"tokenwright_record_collection_failures_total TokenRevocation":   0,
+			"tokenwright_records_collected_total IssuedToken":                collected,
+			"tokenwright_records_collected_total PermissionRequest":          0,
+			"tokenwright_records_collected_total TokenRevocation":            0,
 		}
 		if diff := cmp.Diff(want, gathered(t, registry)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", when, diff)

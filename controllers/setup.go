@@ -52,7 +52,7 @@ type Options struct {
 	// Clock is the time; nil means the system's.
 	Clock clock.PassiveClock
 
-	statusLimit *rate.Limiter
+	statusLimit, deletionLimit *rate.Limiter
 	// issuerEvery replaces how often external issuers are asked; for tests.
 	issuerEvery time.Duration
 }
@@ -80,11 +80,15 @@ func AddToManager(mgr ctrl.Manager, o Options) error {
 		o.Clock = clock.RealClock{}
 	}
 	o.statusLimit = rate.NewLimiter(StatusWritesPerSecond, statusBurst)
+	o.deletionLimit = rate.NewLimiter(deletionsPerSecond, 1)
 	for name, add := range map[string]func(ctrl.Manager, Options) error{
 		"accesspolicy":        addAccessPolicy,
 		"claimconflict":       addClaimConflict,
 		"clusteraccesspolicy": addClusterAccessPolicy,
 		"identityprovider":    addIdentityProvider,
+		"permissionrequest":   addPermissionRequest,
+		"permissionrequests":  addRequestsCollector,
+		"protectedresource":   addProtectedResource,
 		"records":             addRecordsCollector,
 		"serverkeys":          addServerKeys,
 		"serverlease":         addServerLease,

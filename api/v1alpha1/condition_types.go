@@ -6,9 +6,9 @@ const (
 	// Ready=False alone means that work is in progress; together with Stalled=True a person has to help.
 	ConditionReady = "Ready"
 
-	// ConditionAccepted has positive polarity and is on policies: True when the spec compiles and stays within the
-	// bounds of its namespace. An Allow that is not accepted grants nothing; a Deny that is not accepted denies within
-	// its whole reach.
+	// ConditionAccepted has positive polarity and is on policies and ProtectedResources: True when the spec compiles and stays
+	// within the bounds of its namespace. An Allow that is not accepted grants nothing; a Deny that is not accepted denies
+	// within its whole reach; a resource that is not accepted is not served.
 	ConditionAccepted = "Accepted"
 
 	// ConditionPublished has positive polarity and is on SigningKeys: True when the public keys are in the ConfigMap.
@@ -117,7 +117,7 @@ const (
 	ReasonIssuerUnreachable = "IssuerUnreachable"
 )
 
-// Reasons of Accepted, Ready and Stalled on ProtectedResources, beside Accepted and InForce.
+// Reasons of Accepted, Ready and Stalled on ProtectedResources, beside Accepted, InForce and Deleting.
 const (
 	// ReasonAudienceUnknown says that no SigningKey holds the audience.
 	ReasonAudienceUnknown = "AudienceUnknown"
@@ -129,7 +129,8 @@ const (
 	ReasonInvalidResource = "InvalidResource"
 	// ReasonIDTaken says that an older resource of the audience has the id; this one is not served.
 	ReasonIDTaken = "IDTaken"
-	// ReasonURITaken says that an older resource of the audience has one of the uris; this one is served without it.
+	// ReasonURITaken says that an older resource of the audience has one of the uris; this one is served without it
+	// (Accepted=True, Ready=False).
 	ReasonURITaken = "URITaken"
 )
 

@@ -147,8 +147,26 @@ func TestRightsOfTheManager(t *testing.T) {
 			reason: "it lets the SigningKeys go then", namespace: SystemNamespace, name: SystemNamespace,
 			resources: []string{"namespaces"}, verbs: []string{"get"}, allowed: true,
 		},
-		"Sees no other namespace": {
-			reason: "it has no business there", namespace: "team-a", name: "team-a", resources: []string{"namespaces"}, verbs: all,
+		"Sees the labels of namespaces": {
+			reason: "they say which audiences admit a ProtectedResource", resources: []string{"namespaces"}, verbs: watches, allowed: true,
+		},
+		"Changes no namespace": {
+			reason: "labels are rights", namespace: "team-a", name: "team-a", resources: []string{"namespaces"}, verbs: writes,
+		},
+		"Says of resources and requests what is in force": {
+			reason: "in all namespaces", namespace: "team-a", group: ourGroup,
+			resources: []string{"protectedresources/status", "permissionrequests/status"}, verbs: []string{"patch"}, allowed: true,
+		},
+		"Collects requests that are over": {
+			reason: "and reads both kinds", namespace: "team-a", group: ourGroup,
+			resources: []string{"permissionrequests"}, verbs: []string{"list", "watch", "delete"}, allowed: true,
+		},
+		"Makes and changes no resource and no request": {
+			reason: "they are tenants'", namespace: "team-a", group: ourGroup,
+			resources: []string{"protectedresources", "permissionrequests"}, verbs: []string{"create", "update", "patch", "deletecollection"},
+		},
+		"Deletes no resource": {
+			reason: "they are tenants'", namespace: "team-a", group: ourGroup, resources: []string{"protectedresources"}, verbs: []string{"delete"},
 		},
 		"Collects records": {
 			reason: "they are deleted when they do not matter any more", namespace: SystemNamespace, group: ourGroup,

@@ -19,9 +19,25 @@ func (r *Resource) OwnerPolicy() *policy.Policy {
 // Concerns says whether the request is about this resource as it is: this object and not another one of the name, at the
 // audience and with the owner of whom it was asked, and managed by its owner. If not, nothing that was decided is in force.
 func (r *Resource) Concerns(request *v1alpha1.PermissionRequest) bool {
+	return r.Changed(request) == ""
+}
+
+// Changed says why the request is not about this resource as it is, for people; nothing if it is: see Concerns.
+func (r *Resource) Changed(request *v1alpha1.PermissionRequest) string {
 	spec := &request.Spec
-	return r.OwnerManaged && r.Owner == spec.Owner && r.Audience == string(spec.Audience) &&
-		r.Namespace == request.Namespace && r.Object == spec.Resource.Name && r.UID != "" && r.UID == spec.Resource.UID
+	switch {
+	case r.Namespace != request.Namespace || r.Object != spec.Resource.Name:
+		return "it is about another resource"
+	case r.UID == "" || r.UID != spec.Resource.UID:
+		return "the resource is gone, and another one has its name"
+	case r.Audience != string(spec.Audience):
+		return "the resource is of another audience now"
+	case r.Owner != spec.Owner:
+		return "the resource has another owner now, who has to be asked anew"
+	case !r.OwnerManaged:
+		return "the resource is not managed by its owner any more: its ownerManagedAccess is not Allowed"
+	}
+	return ""
 }
 
 // Approved are the scopes that the request gives: those of what was asked for that are approved and that the resource has. They

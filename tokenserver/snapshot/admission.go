@@ -3,10 +3,8 @@ package snapshot
 import (
 	"maps"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
-
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/keyring"
 )
 
 // Admission says whose AccessPolicies may speak of an audience. The zero value admits none.
@@ -40,21 +38,15 @@ func NewNamespaces(labelsByName map[string]map[string]string) *Namespaces {
 
 // admit resolves what a SigningKey says to the namespaces that exist. What cannot be understood admits none.
 func (n *Namespaces) admit(spec v1alpha1.AdmittedNamespaces) Admission {
-	switch spec.From {
-	case v1alpha1.NamespacesAll, "":
-		return Admission{all: spec.Selector == nil}
-	case v1alpha1.NamespacesSelector:
-		selector, err := metav1.LabelSelectorAsSelector(spec.Selector)
-		if err != nil || n == nil {
-			return Admission{}
-		}
-		names := map[string]struct{}{}
-		for name, of := range n.labels {
-			if selector.Matches(labels.Set(of)) {
-				names[name] = struct{}{}
-			}
-		}
-		return Admission{names: names}
+	selection := keyring.SelectionOf(spec)
+	if selection.Every() || n == nil {
+		return Admission{all: selection.Every()}
 	}
-	return Admission{}
+	names := map[string]struct{}{}
+	for name, of := range n.labels {
+		if selection.Admits(of) {
+			names[name] = struct{}{}
+		}
+	}
+	return Admission{names: names}
 }
