@@ -33,6 +33,43 @@ DIR/a.yaml:14: AccessPolicy team-a/p: spec.efect: there is no such field
 1 policy in 1 file (0 other objects; 0 documents of other kinds passed over): 4 problems
 `, ""},
 		},
+		"what the API server would refuse of resources and requests": {
+			"they are in the same files, and no server looks at what is refused", map[string]string{"a.yaml": `apiVersion: tokenwright.dev/v1alpha1
+kind: ProtectedResource
+metadata: {name: album, namespace: team-a}
+spec:
+  audience: photos.example.com
+  scopes: [view]
+  type: repository
+  id: team-b/album
+  uris: ["/albums/*", "/albums/../x"]
+  owner: "system:masters"
+  scope: [view]
+---
+apiVersion: tokenwright.dev/v1alpha1
+kind: PermissionRequest
+metadata: {name: preq-1, namespace: team-a}
+spec:
+  resource: {name: album}
+  audience: photos.example.com
+  owner: alice
+  requester: bob
+  scopes: [view]
+---
+apiVersion: tokenwright.dev/v1alpha1
+kind: ProtectedResource
+metadata: {name: good, namespace: team-a}
+spec: {audience: photos.example.com, scopes: [view]}
+`}, []string{"lint", "DIR"},
+			output{1, `DIR/a.yaml:7: ProtectedResource team-a/album: spec.type: Invalid value: "repository": type must not be repository, registry, nats or oauth: those have a meaning of their own
+DIR/a.yaml:8: ProtectedResource team-a/album: spec.id: Invalid value: "team-b/album": spec.id in body should match '^[A-Za-z0-9][A-Za-z0-9._~-]*$'
+DIR/a.yaml:9: ProtectedResource team-a/album: spec.uris[1]: Invalid value: "/albums/../x": a uri must not have the segment . or ..
+DIR/a.yaml:10: ProtectedResource team-a/album: spec.owner: Invalid value: "system:masters": owner must not start with system: unless it is a ServiceAccount's user name
+DIR/a.yaml:11: ProtectedResource team-a/album: spec.scope: there is no such field
+DIR/a.yaml:17: PermissionRequest team-a/preq-1: spec.resource.uid: Required value
+0 policies in 1 file (1 other object; 1 document of another kind passed over): 6 problems
+`, "warning: there was no policy to look at\n"},
+		},
 		"for programs": {
 			"", map[string]string{"a.yaml": head + "  rules: [{type: repository, names: [a], actions: [pull]}]\n  when: {notAfter: \"2020-01-01T00:00:00Z\"}\n"}, []string{"lint", "DIR/a.yaml", "-o", "json"},
 			output{1, `{

@@ -24,10 +24,11 @@ done
 cp config/crd/bases/*.yaml "$files/crds/"
 cp config/rbac/manager/role.yaml "$files/rbac/manager.yaml"
 cp config/rbac/server/role.yaml "$files/rbac/server.yaml"
-for role in viewer editor platform_viewer platform_admin; do
+cp config/rbac/server-uma/role.yaml "$files/rbac/server-uma.yaml"
+for role in viewer editor approver platform_viewer platform_admin; do
   cp "config/rbac/roles/$role.yaml" "$files/rbac/$role.yaml"
 done
-for policy in accesspolicies key_records server_leases system_kinds; do
+for policy in accesspolicies key_records server_leases server_resources system_kinds; do
   cp "config/admission/$policy.yaml" "$files/admission/$policy.yaml"
 done
 cp config/prometheus/rules.yaml "$files/prometheus/"

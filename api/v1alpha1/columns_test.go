@@ -53,6 +53,16 @@ func TestEveryKindHasItsFace(t *testing.T) {
 			kind:   tokenRevocation,
 			want:   face{Scope: "Namespaced", ShortNames: []string{"trev"}, Columns: []string{"Token", "Subject", "Issued before", "Expires", "Age"}},
 		},
+		"a protected resource": {
+			reason: "what it is, whose audience it is of, and whether it is served",
+			kind:   protectedResource,
+			want:   face{Scope: "Namespaced", ShortNames: []string{"pres"}, Columns: []string{"Type", "Audience", "Ready", "Age"}},
+		},
+		"a request for a permission": {
+			reason: "who wants what, and whether somebody has decided",
+			kind:   permissionRequest,
+			want:   face{Scope: "Namespaced", ShortNames: []string{"preq"}, Columns: []string{"Requester", "Resource", "State", "Age"}},
+		},
 	}
 	if len(cases) != len(kinds) {
 		t.Errorf("%d kinds have a case, there are %d", len(cases), len(kinds))

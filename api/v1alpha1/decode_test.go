@@ -95,6 +95,27 @@ func TestDefaults(t *testing.T) {
 			kind:   tokenRevocation, spec: tokenRevocation.spec, into: &v1alpha1.TokenRevocation{},
 			want: &v1alpha1.TokenRevocation{Spec: v1alpha1.TokenRevocationSpec{Token: &v1alpha1.RevokedToken{ID: "abc"}}},
 		},
+		"ProtectedResource": {
+			reason: "it has a type, is nobody's, and its owner decides nothing",
+			kind:   protectedResource, spec: protectedResource.spec, into: &v1alpha1.ProtectedResource{},
+			want: &v1alpha1.ProtectedResource{
+				Spec: v1alpha1.ProtectedResourceSpec{
+					Type: "resource", Scopes: []v1alpha1.ResourceScope{"view"}, OwnerManagedAccess: v1alpha1.Forbidden, Audience: "photos.example.com",
+				},
+				Status: v1alpha1.ProtectedResourceStatus{ObservedGeneration: -1},
+			},
+		},
+		"PermissionRequest": {
+			reason: "nobody has decided, whatever the status says that came with it",
+			kind:   permissionRequest, spec: permissionRequest.spec, into: &v1alpha1.PermissionRequest{},
+			want: &v1alpha1.PermissionRequest{
+				Spec: v1alpha1.PermissionRequestSpec{
+					Resource: v1alpha1.RequestedResource{Name: "album", UID: "8c1c7a5e-1d9c-4f5b-9b1a-3b9b7a1d2c3e"},
+					Audience: "photos.example.com", Owner: "alice", Requester: "bob", Scopes: []v1alpha1.ResourceScope{"view"},
+				},
+				Status: v1alpha1.PermissionRequestStatus{ObservedGeneration: -1, State: v1alpha1.RequestPending},
+			},
+		},
 		"IdentityProvider with kubernetes": {
 			reason: "the API server is asked if it answers",
 			kind:   identityProvider, spec: m{"kubernetes": m{"audiences": l{"tokenwright"}}}, into: &v1alpha1.IdentityProvider{},

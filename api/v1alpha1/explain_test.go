@@ -47,6 +47,8 @@ func TestExplain(t *testing.T) {
 		"a provider's status":   {"what the manager writes", "idp.status", "observedGeneration is the generation"},
 		"a record's owner":      {"who got the token", "itok.spec.subject", "username is the user's name, with the provider's prefix"},
 		"a revoked subject":     {"what a person writes", "trev.spec.subject", "issuedBefore is the time until which tokens are revoked"},
+		"a resource's uris":     {"what placeholders are", "pres.spec.uris", "uris are where the resource server has the resource"},
+		"a request's decision":  {"what an owner writes", "preq.status", "scopes are those of the requested ones that are approved"},
 		"a cluster-wide policy": {"the kind itself", "clusteraccesspolicy", "grants or denies anywhere"},
 	}
 	for name, c := range cases {

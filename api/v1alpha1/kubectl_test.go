@@ -29,7 +29,7 @@ func newKubectl(t *testing.T, namespace string) kubectl {
 	if err := plane.CreateNamespace(t.Context(), namespace, nil); err != nil {
 		t.Fatal(err)
 	}
-	user, err := plane.Environment.AddUser(envtest.User{Name: "columns", Groups: []string{"system:masters"}}, nil)
+	user, err := plane.Environment.AddUser(envtest.User{Name: namespace, Groups: []string{"system:masters"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,8 @@ type ruleCase struct {
 	status m
 	// change, if given, is laid over the spec of an object that is stored.
 	change m
+	// before, if given, is the whole spec of that object; else it is the kind's smallest.
+	before m
 	// name of the object; "probe" if empty.
 	name string
 	want string
@@ -41,6 +43,8 @@ func TestRules(t *testing.T) {
 		"IdentityProvider":    {identityProvider, []map[string]ruleCase{identityProviderCases(), jwtProviderCases(), objectCases()}},
 		"IssuedToken":         {issuedToken, []map[string]ruleCase{issuedTokenCases(), recordedSubjectCases()}},
 		"TokenRevocation":     {tokenRevocation, []map[string]ruleCase{tokenRevocationCases()}},
+		"ProtectedResource":   {protectedResource, []map[string]ruleCase{protectedResourceCases(), resourceURICases(), resourceIDCases(), objectCases()}},
+		"PermissionRequest":   {permissionRequest, []map[string]ruleCase{permissionRequestCases(), decisionCases(), objectCases()}},
 	}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {
 		table := tables[name]
@@ -67,6 +71,12 @@ func check(t *testing.T, k kind, c ruleCase, refusals map[string][]string) {
 	t.Helper()
 	var a answer
 	switch {
+	case c.before != nil:
+		if a := send(t, http.MethodPost, k.path(), k.object("before", c.before, nil)); !a.accepted() {
+			t.Fatalf("create the object that is to change: %s", a.refusal.Message)
+		}
+		defer send(t, http.MethodDelete, k.path("before"), nil)
+		a = send(t, http.MethodPatch, k.path("before")+dryRun, k.object("before", c.change, nil))
 	case c.change != nil:
 		a = send(t, http.MethodPatch, k.path("holder")+dryRun, k.object("holder", c.change, nil))
 	case c.status != nil:

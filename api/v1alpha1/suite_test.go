@@ -108,7 +108,16 @@ var (
 	tokenRevocation = kind{name: "TokenRevocation", plural: "tokenrevocations", namespaced: true, statusless: true, spec: m{
 		"token": m{"id": "abc"},
 	}}
-	kinds = []kind{accessPolicy, clusterAccessPolicy, signingKey, identityProvider, issuedToken, tokenRevocation}
+	protectedResource = kind{name: "ProtectedResource", plural: "protectedresources", namespaced: true, spec: m{
+		"scopes": l{"view"}, "audience": "photos.example.com",
+	}}
+	permissionRequest = kind{name: "PermissionRequest", plural: "permissionrequests", namespaced: true, spec: m{
+		"resource": m{"name": "album", "uid": "8c1c7a5e-1d9c-4f5b-9b1a-3b9b7a1d2c3e"}, "audience": "photos.example.com",
+		"owner": "alice", "requester": "bob", "scopes": l{"view"},
+	}}
+	kinds = []kind{
+		accessPolicy, clusterAccessPolicy, signingKey, identityProvider, issuedToken, tokenRevocation, protectedResource, permissionRequest,
+	}
 )
 
 // object returns an object of the kind as JSON, the way that kubectl sends it.

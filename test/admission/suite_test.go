@@ -74,8 +74,8 @@ func install(ctx context.Context, t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(objects) != 8 {
-		t.Fatalf("rendered %d objects, expected four policies with their bindings", len(objects))
+	if len(objects) != 10 {
+		t.Fatalf("rendered %d objects, expected five policies with their bindings", len(objects))
 	}
 	for _, o := range objects {
 		if err := plane.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership); err != nil {
@@ -83,10 +83,11 @@ func install(ctx context.Context, t *testing.T) {
 		}
 	}
 	outside := map[string]func() error{
-		"AccessPolicy":     func() error { return tryPolicy(ctx, policy("team-a", v1alpha1.TypeRepository, "team-b/x")) },
-		"SigningKey":       func() error { return trySigningKey(ctx, "team-a") },
-		"IdentityProvider": func() error { return tryIdentityProvider(ctx, "team-a") },
-		"Lease":            func() error { return tryLeaseAsServer(ctx) },
+		"AccessPolicy":      func() error { return tryPolicy(ctx, policy("team-a", v1alpha1.TypeRepository, "team-b/x")) },
+		"SigningKey":        func() error { return trySigningKey(ctx, "team-a") },
+		"IdentityProvider":  func() error { return tryIdentityProvider(ctx, "team-a") },
+		"Lease":             func() error { return tryLeaseAsServer(ctx) },
+		"ProtectedResource": func() error { return tryResourceAsServer(ctx) },
 	}
 	for kind, try := range outside {
 		if err := stage.Eventually(ctx, limit, func() error { return refused(try()) }); err != nil {

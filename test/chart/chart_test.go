@@ -139,6 +139,11 @@ func TestValuesThatCannotWorkAreRefused(t *testing.T) {
 			args:   []string{issuer, "--set=tls.mode=CertManager"},
 			want:   "tls.certManager.issuerRef.name must be given",
 		},
+		"An unknown spelling of UMA's errors": {
+			reason: "the server would not start",
+			args:   []string{issuer, "--set=uma.enabled=true,uma.compatibility=okta"},
+			want:   "uma/compatibility",
+		},
 		"A digest that is none": {
 			reason: "the image would be pulled by a tag of that name",
 			args:   []string{issuer, "--set=image.digest=v1"},
@@ -225,7 +230,7 @@ func TestWhatOutlivesTheRelease(t *testing.T) {
 		}
 		return count
 	}
-	if diff := cmp.Diff(map[string]int{"CustomResourceDefinition": 6, "Namespace": 1}, kinds()); diff != "" {
+	if diff := cmp.Diff(map[string]int{"CustomResourceDefinition": 8, "Namespace": 1}, kinds()); diff != "" {
 		t.Errorf("by default (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[string]int{}, kinds("--set=crds.keep=false", "--set=caNamespace.keep=false")); diff != "" {

@@ -1,6 +1,8 @@
 package chart
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -8,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/tokenwright/tokenwright/test/controlplane"
 )
 
 // config/ and the chart are two ways to the same objects: what one gains the other must gain too.
@@ -18,6 +22,25 @@ func TestConfigMakesWhatTheChartMakes(t *testing.T) {
 	delete(fromConfig, "Namespace.  "+SystemNamespace)
 	if diff := cmp.Diff(fromConfig, fromChart); diff != "" {
 		t.Errorf("config/default and config/prometheus differ from the chart (-config +chart):\n%s", diff)
+	}
+}
+
+// config/uma is a component: it is switched on where an overlay names it.
+func TestTheUMAComponentMakesWhatTheChartMakes(t *testing.T) {
+	overlay := t.TempDir()
+	config, err := filepath.Rel(overlay, filepath.Join(controlplane.Root(), "config"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := fmt.Sprintf("resources: [%s/default, %s/prometheus]\ncomponents: [%s/uma]\n", config, config, config)
+	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	fromChart := normalised(render(t, issuer, "--set=serviceMonitor.enabled=true,prometheusRule.enabled=true,uma.enabled=true"))
+	fromConfig := normalised(build(t, overlay))
+	delete(fromConfig, "Namespace.  "+SystemNamespace)
+	if diff := cmp.Diff(fromConfig, fromChart); diff != "" {
+		t.Errorf("config/uma differs from the chart with uma.enabled (-config +chart):\n%s", diff)
 	}
 }
 

@@ -23,6 +23,8 @@ var presets = map[string]string{
 	".serviceMonitor.enabled": `{}`,
 	".prometheusRule":         `{"prometheusRule": {"enabled": true}}`,
 	".prometheusRule.enabled": `{}`,
+	".uma":                    `{"uma": {"enabled": true}}`,
+	".uma.enabled":            `{}`,
 	".tls.certManager":        `{"tls": {"mode": "CertManager", "certManager": {"issuerRef": {"name": "internal"}}}}`,
 }
 

@@ -58,6 +58,31 @@ func TestValuesBecomeFlags(t *testing.T) {
 			deployment: manager,
 			want:       []string{"--jwks-max-age=77s", "--max-staleness=78s", "--clock-skew=79s"},
 		},
+		"no UMA by default": {
+			reason:     "what is not used need not be reachable, and its rights are not there",
+			args:       []string{"--set=uma.compatibility=keycloak,uma.accessToken=true"},
+			deployment: server,
+			not:        []string{"--uma"},
+		},
+		"UMA": {
+			reason:     "errors are the specification's, and no token holds another",
+			args:       []string{"--set=uma.enabled=true"},
+			deployment: server,
+			want:       []string{"--uma", "--uma-compatibility=kantara"},
+			not:        []string{"--uma1-access-token"},
+		},
+		"UMA as Keycloak had it": {
+			reason:     "for clients that were written for it",
+			args:       []string{"--set=uma.enabled=true,uma.compatibility=keycloak,uma.accessToken=true"},
+			deployment: server,
+			want:       []string{"--uma", "--uma-compatibility=keycloak", "--uma1-access-token"},
+		},
+		"UMA, for the manager": {
+			reason:     "it says of every resource whether it is served, and knows no such flag",
+			args:       []string{"--set=uma.enabled=true"},
+			deployment: manager,
+			not:        []string{"--uma"},
+		},
 		"where authorities are": {
 			reason:     "the namespace that the roles speak of",
 			args:       []string{"--set=caNamespace.name=authorities"},

@@ -30,6 +30,13 @@ func condition(kind, status, message string) map[string]any {
 	return map[string]any{"type": kind, "status": status, "reason": "Any", "message": message}
 }
 
+// healthCase is an object, and what Argo CD shall say of it.
+type healthCase struct {
+	reason string
+	object map[string]any
+	want   health
+}
+
 func TestHealthInArgoCD(t *testing.T) {
 	var (
 		ready    = condition("Ready", "True", "Signs with key 1")
@@ -40,11 +47,7 @@ func TestHealthInArgoCD(t *testing.T) {
 	)
 	deleted := withConditions(3, ready)
 	deleted["metadata"].(map[string]any)["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-	cases := map[string]struct {
-		reason string
-		object map[string]any
-		want   health
-	}{
+	cases := map[string]healthCase{
 		"ready": {
 			reason: "the object does what its spec says",
 			object: withConditions(3, ready),
@@ -109,11 +112,21 @@ func TestHealthInArgoCD(t *testing.T) {
 	for _, kind := range []string{"IssuedToken", "TokenRevocation"} {
 		record := withStatus(nil)
 		record["kind"] = kind
-		cases[kind] = struct {
-			reason string
-			object map[string]any
-			want   health
-		}{"nothing has to be done about it", record, health{Status: "Healthy", Message: "In force"}}
+		cases[kind] = healthCase{"nothing has to be done about it", record, health{Status: "Healthy", Message: "In force"}}
+	}
+	decided, undecided := withConditions(3, ready), withConditions(3, notReady)
+	fresh := withStatus(map[string]any{"observedGeneration": -1, "state": "Pending"})
+	for _, request := range []map[string]any{decided, undecided, fresh} {
+		request["kind"] = "PermissionRequest"
+	}
+	for sentence, tc := range map[string]healthCase{
+		"a request that is decided": {"it is in force", decided, health{Status: "Healthy", Message: "Signs with key 1"}},
+		"a request that waits":      {"no controller will ever help it on", undecided, health{Status: "Suspended", Message: "Waits for the second key"}},
+		"a request that was just made": {
+			"as above", fresh, health{Status: "Suspended", Message: "Waits for the owner of the resource"},
+		},
+	} {
+		cases[sentence] = tc
 	}
 	script := string(read(t, "files/argocd/health.lua"))
 	for name, tc := range cases {

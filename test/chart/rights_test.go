@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -105,6 +106,10 @@ func TestRightsOfTheServer(t *testing.T) {
 		"Records nothing elsewhere": {
 			reason: "records are read in the system namespace only", namespace: "team-a", group: ourGroup,
 			resources: []string{"issuedtokens", "tokenrevocations"}, verbs: all,
+		},
+		"Has nothing to do with protected resources": {
+			reason: "they are of no use to a server without UMA, and whoever breaks into it would write them everywhere", namespace: "team-a",
+			group: ourGroup, resources: []string{"protectedresources", "permissionrequests", "permissionrequests/status"}, verbs: all,
 		},
 		"Keeps a Lease": {
 			reason: "by it the manager knows which keys it serves; whose it may be, the admission policy says", namespace: SystemNamespace,
@@ -224,18 +229,7 @@ func TestRightsOfTheManager(t *testing.T) {
 
 func TestRightsOfPeople(t *testing.T) {
 	apply(t.Context(), t, render(t, issuer))
-	for user, role := range map[string]string{"viewer": "tokenwright-viewer", "editor": "tokenwright-editor", "platform": "tokenwright-platform-admin"} {
-		for _, namespace := range []string{"team-a", SystemNamespace} {
-			binding := &rbacv1.RoleBinding{
-				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: user},
-				RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-				Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
-			}
-			if err := plane.Client.Create(t.Context(), binding); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	bindPeople(t)
 	systemKinds := []string{"signingkeys", "identityproviders", "clusteraccesspolicies", "issuedtokens", "tokenrevocations"}
 	t.Run("viewer", func(t *testing.T) {
 		check(t, "viewer", nil, map[string]rights{
@@ -266,6 +260,25 @@ func TestRightsOfPeople(t *testing.T) {
 	})
 }
 
+// bindPeople gives each role to one user, in a tenant's namespace and in that of the system.
+func bindPeople(t *testing.T) {
+	t.Helper()
+	for user, role := range map[string]string{
+		"viewer": "tokenwright-viewer", "editor": "tokenwright-editor", "approver": "tokenwright-approver", "platform": "tokenwright-platform-admin",
+	} {
+		for _, namespace := range []string{"team-a", SystemNamespace} {
+			binding := &rbacv1.RoleBinding{
+				ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: user},
+				RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+				Subjects:   []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: rbacv1.UserKind, Name: user}},
+			}
+			if err := plane.Client.Create(t.Context(), binding); err != nil && !apierrors.IsAlreadyExists(err) {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func TestAggregatedRolesAreThoseOfTenantsOnly(t *testing.T) {
 	aggregated := func(args ...string) []string {
 		var names []string
@@ -278,7 +291,7 @@ func TestAggregatedRolesAreThoseOfTenantsOnly(t *testing.T) {
 		}
 		return names
 	}
-	if diff := cmp.Diff([]string{"tokenwright-editor", "tokenwright-viewer"}, aggregated()); diff != "" {
+	if diff := cmp.Diff([]string{"tokenwright-approver", "tokenwright-editor", "tokenwright-viewer"}, aggregated()); diff != "" {
 		t.Errorf("by default (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff([]string(nil), aggregated("--set=roles.aggregate=false")); diff != "" {

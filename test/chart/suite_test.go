@@ -1,6 +1,7 @@
 package chart
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -60,10 +61,19 @@ func render(t *testing.T, args ...string) []*unstructured.Unstructured {
 // kustomize builds a folder of config/ or ends the test.
 func kustomize(t *testing.T, folder string) []*unstructured.Unstructured {
 	t.Helper()
+	return build(t, filepath.Join(controlplane.Root(), "config", folder))
+}
+
+// build builds any folder.
+func build(t *testing.T, folder string) []*unstructured.Unstructured {
+	t.Helper()
 	kubectl := filepath.Join(controlplane.Binaries(), "kubectl")
-	out, err := exec.Command(kubectl, "kustomize", filepath.Join(controlplane.Root(), "config", folder)).Output()
+	var stderr bytes.Buffer
+	cmd := exec.Command(kubectl, "kustomize", folder)
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("kubectl kustomize config/%s: %v", folder, err)
+		t.Fatalf("kubectl kustomize %s: %v: %s", folder, err, stderr.String())
 	}
 	objects, err := Objects(out)
 	if err != nil {

@@ -21,11 +21,24 @@ const SystemNamespace = "tokenwright-system"
 // ServerConfig grants the server's ServiceAccount what config/rbac/server gives it, and returns a configuration with
 // these rights and no others.
 func (p *Plane) ServerConfig(ctx context.Context) (*rest.Config, error) {
+	return p.serverConfig(ctx, "server/service_account.yaml", "server/role.yaml", "server/role_binding.yaml")
+}
+
+// UMAServerConfig is ServerConfig of a server with --uma, which may more: config/rbac/server-uma.
+func (p *Plane) UMAServerConfig(ctx context.Context) (*rest.Config, error) {
+	if _, err := p.ServerConfig(ctx); err != nil {
+		return nil, err
+	}
+	return p.serverConfig(ctx, "server-uma/role.yaml", "server-uma/role_binding.yaml")
+}
+
+// serverConfig applies files of config/rbac.
+func (p *Plane) serverConfig(ctx context.Context, files ...string) (*rest.Config, error) {
 	if err := p.CreateNamespace(ctx, SystemNamespace, nil); err != nil {
 		return nil, err
 	}
-	for _, file := range []string{"service_account.yaml", "role.yaml", "role_binding.yaml"} {
-		if err := p.Apply(ctx, filepath.Join("config", "rbac", "server", file)); err != nil {
+	for _, file := range files {
+		if err := p.Apply(ctx, filepath.Join("config", "rbac", filepath.FromSlash(file))); err != nil {
 			return nil, err
 		}
 	}

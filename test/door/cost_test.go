@@ -26,7 +26,7 @@ const (
 // every test that runs one; this shows by how much.
 func TestRulesFitTheAPIServersBudget(t *testing.T) {
 	environments := environment.MustBaseEnvSet(environment.DefaultCompatibilityVersion())
-	for _, plural := range []string{"accesspolicies", "clusteraccesspolicies", "identityproviders"} {
+	for _, plural := range []string{"accesspolicies", "clusteraccesspolicies", "identityproviders", "protectedresources", "permissionrequests"} {
 		total, dearest, what := uint64(0), uint64(0), ""
 		var walk func(path string, s *schema.Structural, times uint64)
 		walk = func(path string, s *schema.Structural, times uint64) {

@@ -81,8 +81,8 @@ func (c *Cluster) Apply(ctx context.Context, manifest string) error {
 	return err
 }
 
-// InstallChart applies what `helm install` would.
-func (c *Cluster) InstallChart(ctx context.Context, issuer string) error {
+// InstallChart applies what `helm install` would with these values beside the issuer, such as uma.enabled=true.
+func (c *Cluster) InstallChart(ctx context.Context, issuer string, values ...string) error {
 	root := controlplane.Root()
 	for _, ns := range []string{SystemNamespace, CANamespace} {
 		if err := c.Plane.CreateNamespace(ctx, ns, nil); err != nil {
@@ -96,7 +96,7 @@ func (c *Cluster) InstallChart(ctx context.Context, issuer string) error {
 	}
 	manifest, err := Command(ctx, nil, nil, filepath.Join(root, "bin", "tools", "helm"), "template", "tokenwright",
 		filepath.Join(root, "charts", "tokenwright"), "--namespace", SystemNamespace,
-		"--kube-version", version.GitVersion, "--set", "server.issuer="+issuer)
+		"--kube-version", version.GitVersion, "--set", strings.Join(append([]string{"server.issuer=" + issuer}, values...), ","))
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ type Tokenwright struct {
 	Servers   [2]Server
 	// Issuer is the balancer's URL.
 	Issuer string
+	// UMA, set before Install, has the chart's uma.enabled: servers may and do serve protected resources.
+	UMA bool
 
 	front *Balancer
 }
@@ -72,7 +74,7 @@ func (t *Tokenwright) Install(ctx context.Context) error {
 		return err
 	}
 	t.front, t.Issuer = front, fmt.Sprintf("http://localhost:%d", front.Port())
-	return t.Cluster.InstallChart(ctx, t.Issuer)
+	return t.Cluster.InstallChart(ctx, t.Issuer, fmt.Sprintf("uma.enabled=%t", t.UMA))
 }
 
 // URLs are where the servers serve.
@@ -93,6 +95,9 @@ func (t *Tokenwright) StartServers(ctx context.Context, flags ...string) (err er
 		s, name := &t.Servers[i], serverName(i)
 		own := []string{
 			"--issuer=" + t.Issuer, "--listen=" + s.address, "--health-listen=" + s.health, "--pod-name=" + name, "--audit-file=" + s.Audit,
+		}
+		if t.UMA {
+			own = append(own, "--uma")
 		}
 		if s.Process, err = t.start(ctx, name, "server", append(own, flags...)); err != nil {
 			return err

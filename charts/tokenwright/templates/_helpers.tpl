@@ -112,16 +112,18 @@ affinity:
 {{- end -}}
 
 {{/*
-The generated roles of one ServiceAccount and their bindings: {root, component}. The generated file says
+The roles of one ServiceAccount and their bindings: {root, component, role}; role is the component if absent. The file says
 tokenwright-system and tokenwright-ca; here they become the namespaces of this release.
 */}}
 {{- define "tokenwright.rbac" -}}
 {{- $root := .root -}}
 {{- $component := .component -}}
-{{- $name := printf "%s-%s" (include "tokenwright.fullname" $root) $component -}}
+{{- $account := printf "%s-%s" (include "tokenwright.fullname" $root) $component -}}
+{{- $file := default $component .role -}}
+{{- $name := printf "%s-%s" (include "tokenwright.fullname" $root) $file -}}
 {{- $namespaces := dict "tokenwright-system" $root.Release.Namespace "tokenwright-ca" $root.Values.caNamespace.name -}}
 {{- $labels := fromYaml (include "tokenwright.labels" .) -}}
-{{- range $text := regexSplit "(?m)^---$" ($root.Files.Get (printf "files/rbac/%s.yaml" $component)) -1 }}
+{{- range $text := regexSplit "(?m)^---$" ($root.Files.Get (printf "files/rbac/%s.yaml" $file)) -1 }}
 {{- $role := fromYaml $text }}
 {{- if $role }}
 {{- $metadata := dict "name" $name "labels" $labels }}
@@ -142,7 +144,7 @@ roleRef:
   name: {{ $name }}
 subjects:
 - kind: ServiceAccount
-  name: {{ $name }}
+  name: {{ $account }}
   namespace: {{ $root.Release.Namespace }}
 {{- end }}
 {{- end }}

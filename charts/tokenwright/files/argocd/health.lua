@@ -9,6 +9,12 @@ if obj.metadata.deletionTimestamp ~= nil then
   return health
 end
 
+-- A request waits for a person, and nothing is wrong with it: while nobody has decided, and when what was decided is about a
+-- resource that is not the same any more.
+if obj.kind == "PermissionRequest" then
+  health = {status = "Suspended", message = "Waits for the owner of the resource"}
+end
+
 -- Records of tokens and revocations say what is so, and wait for nobody.
 if obj.kind == "IssuedToken" or obj.kind == "TokenRevocation" then
   return {status = "Healthy", message = "In force"}
