@@ -215,11 +215,10 @@ func (b *keysBench) testApproveChanged(t *testing.T) {
 		change func(r *v1alpha1.ProtectedResource)
 		want   string
 	}{
-		"owner":    {func(r *v1alpha1.ProtectedResource) { r.Spec.Owner = "mallory" }, `the resource has another owner now, who has to be asked anew (ProtectedResource "owner")`},
-		"audience": {func(r *v1alpha1.ProtectedResource) { r.Spec.Audience = "elsewhere.example.com" }, `the resource is of another audience now (ProtectedResource "audience")`},
-		"managed":  {func(r *v1alpha1.ProtectedResource) { r.Spec.OwnerManagedAccess = v1alpha1.Forbidden }, `the resource is not managed by its owner any more: its ownerManagedAccess is not Allowed (ProtectedResource "managed")`},
-		"scopes":   {func(r *v1alpha1.ProtectedResource) { r.Spec.Scopes = []v1alpha1.ResourceScope{"delete"} }, `ProtectedResource "scopes" has only the scopes delete now`},
-		"gone":     {nil, `ProtectedResource "gone" is gone`},
+		"owner":   {func(r *v1alpha1.ProtectedResource) { r.Spec.Owner = "mallory" }, `the resource has another owner now, who has to be asked anew (ProtectedResource "owner")`},
+		"managed": {func(r *v1alpha1.ProtectedResource) { r.Spec.OwnerManagedAccess = v1alpha1.Forbidden }, `the resource is not managed by its owner any more: its ownerManagedAccess is not Allowed (ProtectedResource "managed")`},
+		"scopes":  {func(r *v1alpha1.ProtectedResource) { r.Spec.Scopes = []v1alpha1.ResourceScope{"delete"} }, `ProtectedResource "scopes" has only the scopes delete now`},
+		"gone":    {nil, `ProtectedResource "gone" is gone`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -243,6 +242,15 @@ func (b *keysBench) testApproveChanged(t *testing.T) {
 			}
 		})
 	}
+	t.Run("audience", func(t *testing.T) {
+		r := b.album(t, "audience")
+		r.Spec.Audience = "elsewhere.example.com" // as whoever asked said
+		q := b.asked(t, "asked-audience", "bob", r, "view")
+		got := b.run(t, "requests", "--context=photos", "approve", q.Name)
+		if got.Status != 1 || !strings.Contains(got.Stderr, `the resource is of another audience now (ProtectedResource "audience")`) {
+			t.Errorf("status %d, said %q", got.Status, got.Stderr)
+		}
+	})
 	t.Run("another of the name", func(t *testing.T) {
 		r := b.album(t, "again")
 		q := b.asked(t, "asked-again", "bob", r, "view")

@@ -119,16 +119,30 @@ func resourceIDCases() map[string]ruleCase {
 		"an id that begins with a dot is refused":     {spec: id(".."), want: match},
 		"an id with a line break is refused":          {spec: id("album\n"), want: match},
 		"an id where there was none is refused":       {change: id("album-7"), want: immutable},
-		"no id where there was none is accepted":      {change: m{"displayName": "Album"}},
+		"no id where there was none is accepted":      {change: m{"owner": "carol"}},
 		"another id is refused":                       {before: withID, change: id("album-8"), want: immutable},
 		"no id where there was one is refused":        {before: withID, change: m{"id": nil}, want: immutable},
 		"the same id is accepted":                     {before: withID, change: id("album-7")},
-		"something else beside the id may change":     {before: withID, change: m{"displayName": "Album", "owner": "carol"}},
+		"something else beside the id may change":     {before: withID, change: m{"type": "album", "owner": "carol"}},
 		"an id that differs in case only is another":  {before: withID, change: id("Album-7"), want: immutable},
 		"a scope that comes later has nothing to say": {before: withID, change: m{"scopes": l{"view", "delete"}}},
 	}
 	maps.Copy(cases, optionalName("spec.id", 128, id))
 	return cases
+}
+
+// resourceClaimCases: what others may be kept from by its age does not change.
+func resourceClaimCases() map[string]ruleCase {
+	const name, audience = "displayName is immutable: create another ProtectedResource", "audience is immutable: create another ProtectedResource"
+	named := merged(protectedResource.spec, m{"displayName": "Album"})
+	return map[string]ruleCase{
+		"a name where there was none is refused": {change: m{"displayName": "Album"}, want: name},
+		"another name is refused":                {before: named, change: m{"displayName": "Albums"}, want: name},
+		"no name where there was one is refused": {before: named, change: m{"displayName": nil}, want: name},
+		"the same name is accepted":              {before: named, change: m{"displayName": "Album", "owner": "carol"}},
+		"another audience is refused":            {change: m{"audience": "another.example.com"}, want: audience},
+		"uris may come and go":                   {before: merged(protectedResource.spec, m{"uris": l{"/a"}}), change: m{"uris": l{"/b", "/c"}}},
+	}
 }
 
 func resourceURICases() map[string]ruleCase {

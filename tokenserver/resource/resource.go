@@ -61,7 +61,7 @@ func Compile(object *v1alpha1.ProtectedResource) (*Resource, []policy.Problem) {
 	}
 	r.Scopes = texts(spec.Scopes)
 	slices.Sort(r.Scopes)
-	r.URIs, r.Claims = texts(spec.URIs), claimsOf(object)
+	r.URIs, r.Claims = texts(spec.URIs), Claims(Kept(object))
 	if len(spec.Attributes) > 0 {
 		r.Attributes = make(map[string][]string, len(spec.Attributes))
 		for _, a := range spec.Attributes {

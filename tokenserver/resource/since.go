@@ -56,15 +56,12 @@ func sinceOf(object *v1alpha1.ProtectedResource, uri v1alpha1.ResourceURI) v1alp
 	return ""
 }
 
-// claimsOf are the uris of the spec that are claimed, in its order.
-func claimsOf(object *v1alpha1.ProtectedResource) []Claim {
-	if len(object.Status.URIs) == 0 {
-		return nil
-	}
+// Claims reads entries of status.uris.
+func Claims(entries []v1alpha1.ClaimedURI) []Claim {
 	var claims []Claim
-	for _, u := range object.Spec.URIs {
-		if since, err := sinceOf(object, u).Parse(); err == nil {
-			claims = append(claims, Claim{URI: string(u), Since: since})
+	for i := range entries {
+		if since, err := entries[i].Since.Parse(); err == nil {
+			claims = append(claims, Claim{URI: entries[i].URI, Since: since})
 		}
 	}
 	return claims
