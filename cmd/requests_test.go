@@ -97,13 +97,18 @@ func (b *keysBench) reload(t *testing.T, o client.Object) {
 // asked creates a request and waits until the manager has looked at it.
 func (b *keysBench) asked(t *testing.T, name, requester string, of *v1alpha1.ProtectedResource, scopes ...v1alpha1.ResourceScope) *v1alpha1.PermissionRequest {
 	t.Helper()
-	q := &v1alpha1.PermissionRequest{ObjectMeta: metav1.ObjectMeta{Namespace: of.Namespace, Name: name}, Spec: v1alpha1.PermissionRequestSpec{
-		Resource: v1alpha1.RequestedResource{Name: of.Name, UID: string(of.UID)}, Audience: of.Spec.Audience,
-		Owner: of.Spec.Owner, Requester: requester, Scopes: scopes,
-	}}
+	q := about(name, requester, of, scopes...)
 	b.create(t, q)
 	b.reason(t, q, v1alpha1.ReasonUndecided)
 	return q
+}
+
+// about is a request for the resource as it is.
+func about(name, requester string, of *v1alpha1.ProtectedResource, scopes ...v1alpha1.ResourceScope) *v1alpha1.PermissionRequest {
+	return &v1alpha1.PermissionRequest{ObjectMeta: metav1.ObjectMeta{Namespace: of.Namespace, Name: name}, Spec: v1alpha1.PermissionRequestSpec{
+		Resource: v1alpha1.RequestedResource{Name: of.Name, UID: string(of.UID)}, Audience: of.Spec.Audience,
+		Owner: of.Spec.Owner, Requester: requester, Scopes: scopes,
+	}}
 }
 
 // reason waits until the manager says so of the request.
@@ -244,8 +249,10 @@ func (b *keysBench) testApproveChanged(t *testing.T) {
 	}
 	t.Run("audience", func(t *testing.T) {
 		r := b.album(t, "audience")
-		r.Spec.Audience = "elsewhere.example.com" // as whoever asked said
-		q := b.asked(t, "asked-audience", "bob", r, "view")
+		q := about("asked-audience", "bob", r, "view")
+		q.Spec.Audience = "elsewhere.example.com"
+		b.create(t, q)
+		b.reason(t, q, v1alpha1.ReasonResourceChanged)
 		got := b.run(t, "requests", "--context=photos", "approve", q.Name)
 		if got.Status != 1 || !strings.Contains(got.Stderr, `the resource is of another audience now (ProtectedResource "audience")`) {
 			t.Errorf("status %d, said %q", got.Status, got.Stderr)
