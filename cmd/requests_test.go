@@ -97,13 +97,18 @@ func (b *keysBench) reload(t *testing.T, o client.Object) {
 // asked creates a request and waits until the manager has looked at it.
 func (b *keysBench) asked(t *testing.T, name, requester string, of *v1alpha1.ProtectedResource, scopes ...v1alpha1.ResourceScope) *v1alpha1.PermissionRequest {
 	t.Helper()
-	q := &v1alpha1.PermissionRequest{ObjectMeta: metav1.ObjectMeta{Namespace: of.Namespace, Name: name}, Spec: v1alpha1.PermissionRequestSpec{
-		Resource: v1alpha1.RequestedResource{Name: of.Name, UID: string(of.UID)}, Audience: of.Spec.Audience,
-		Owner: of.Spec.Owner, Requester: requester, Scopes: scopes,
-	}}
+	q := about(name, requester, of, scopes...)
 	b.create(t, q)
 	b.reason(t, q, v1alpha1.ReasonUndecided)
 	return q
+}
+
+// about is a request for the resource as it is.
+func about(name, requester string, of *v1alpha1.ProtectedResource, scopes ...v1alpha1.ResourceScope) *v1alpha1.PermissionRequest {
+	return &v1alpha1.PermissionRequest{ObjectMeta: metav1.ObjectMeta{Namespace: of.Namespace, Name: name}, Spec: v1alpha1.PermissionRequestSpec{
+		Resource: v1alpha1.RequestedResource{Name: of.Name, UID: string(of.UID)}, Audience: of.Spec.Audience,
+		Owner: of.Spec.Owner, Requester: requester, Scopes: scopes,
+	}}
 }
 
 // reason waits until the manager says so of the request.
@@ -215,11 +220,10 @@ func (b *keysBench) testApproveChanged(t *testing.T) {
 		change func(r *v1alpha1.ProtectedResource)
 		want   string
 	}{
-		"owner":    {func(r *v1alpha1.ProtectedResource) { r.Spec.Owner = "mallory" }, `the resource has another owner now, who has to be asked anew (ProtectedResource "owner")`},
-		"audience": {func(r *v1alpha1.ProtectedResource) { r.Spec.Audience = "elsewhere.example.com" }, `the resource is of another audience now (ProtectedResource "audience")`},
-		"managed":  {func(r *v1alpha1.ProtectedResource) { r.Spec.OwnerManagedAccess = v1alpha1.Forbidden }, `the resource is not managed by its owner any more: its ownerManagedAccess is not Allowed (ProtectedResource "managed")`},
-		"scopes":   {func(r *v1alpha1.ProtectedResource) { r.Spec.Scopes = []v1alpha1.ResourceScope{"delete"} }, `ProtectedResource "scopes" has only the scopes delete now`},
-		"gone":     {nil, `ProtectedResource "gone" is gone`},
+		"owner":   {func(r *v1alpha1.ProtectedResource) { r.Spec.Owner = "mallory" }, `the resource has another owner now, who has to be asked anew (ProtectedResource "owner")`},
+		"managed": {func(r *v1alpha1.ProtectedResource) { r.Spec.OwnerManagedAccess = v1alpha1.Forbidden }, `the resource is not managed by its owner any more: its ownerManagedAccess is not Allowed (ProtectedResource "managed")`},
+		"scopes":  {func(r *v1alpha1.ProtectedResource) { r.Spec.Scopes = []v1alpha1.ResourceScope{"delete"} }, `ProtectedResource "scopes" has only the scopes delete now`},
+		"gone":    {nil, `ProtectedResource "gone" is gone`},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -243,6 +247,17 @@ func (b *keysBench) testApproveChanged(t *testing.T) {
 			}
 		})
 	}
+	t.Run("audience", func(t *testing.T) {
+		r := b.album(t, "audience")
+		q := about("asked-audience", "bob", r, "view")
+		q.Spec.Audience = "elsewhere.example.com"
+		b.create(t, q)
+		b.reason(t, q, v1alpha1.ReasonResourceChanged)
+		got := b.run(t, "requests", "--context=photos", "approve", q.Name)
+		if got.Status != 1 || !strings.Contains(got.Stderr, `the resource is of another audience now (ProtectedResource "audience")`) {
+			t.Errorf("status %d, said %q", got.Status, got.Stderr)
+		}
+	})
 	t.Run("another of the name", func(t *testing.T) {
 		r := b.album(t, "again")
 		q := b.asked(t, "asked-again", "bob", r, "view")

@@ -36,9 +36,14 @@ func conditionsIn(status any) []metav1.Condition {
 	return nil
 }
 
-// ended are the types of conditions that no longer hold.
+// ended are the types of conditions that no longer hold, and uris that are claimed no longer. None of the one is one of the other.
 func ended(previous, next any) []string {
 	var types []string
+	for _, c := range urisIn(previous) {
+		if !slices.ContainsFunc(urisIn(next), func(n v1alpha1.ClaimedURI) bool { return n.URI == c.URI }) {
+			types = append(types, c.URI)
+		}
+	}
 	for _, c := range conditionsIn(previous) {
 		if !slices.ContainsFunc(conditionsIn(next), func(n metav1.Condition) bool { return n.Type == c.Type }) {
 			types = append(types, c.Type)
@@ -47,8 +52,14 @@ func ended(previous, next any) []string {
 	return types
 }
 
-// takeAway removes conditions that the apply has left. Somebody else owns them as well, such as who restored a backup with
-// its statuses, and an object that is in force would be Stalled for good. What a merge patch removes belongs to nobody.
+// urisIn returns the claims of a status.
+func urisIn(status any) []v1alpha1.ClaimedURI {
+	s, _ := status.(v1alpha1.ProtectedResourceStatus)
+	return s.URIs
+}
+
+// takeAway removes conditions, and claims of uris, that the apply has left. Somebody else owns them as well, such as who restored a backup with
+// its statuses, and an object that is in force would be Stalled for good, and a uri that is dropped would keep its age. What a merge patch removes belongs to nobody.
 func (w statusWriter) takeAway(ctx context.Context, applied runtime.ApplyConfiguration, gone []string) (ctrl.Result, error) {
 	if len(gone) == 0 {
 		return ctrl.Result{}, nil
@@ -65,7 +76,7 @@ func (w statusWriter) takeAway(ctx context.Context, applied runtime.ApplyConfigu
 	case apierrors.IsConflict(err):
 		return ctrl.Result{RequeueAfter: firstRetry}, nil
 	case client.IgnoreNotFound(err) != nil:
-		return ctrl.Result{}, fmt.Errorf("take conditions away that somebody else owns as well: %w", err)
+		return ctrl.Result{}, fmt.Errorf("take away of a status what somebody else owns as well: %w", err)
 	}
 	return ctrl.Result{}, nil
 }
@@ -80,19 +91,25 @@ func removal(applied runtime.ApplyConfiguration, ended []string) (client.Patch, 
 		metav1.TypeMeta `json:",inline"`
 		Metadata        metav1.ObjectMeta `json:"metadata"`
 		Status          struct {
-			Conditions []metav1.Condition `json:"conditions"`
+			Conditions []metav1.Condition    `json:"conditions"`
+			URIs       []v1alpha1.ClaimedURI `json:"uris"`
 		} `json:"status"`
 	}
 	if err := json.Unmarshal(text, &answer); err != nil {
 		return nil, nil, fmt.Errorf("decode what was applied: %w", err)
 	}
 	kept := slices.DeleteFunc(slices.Clone(answer.Status.Conditions), func(c metav1.Condition) bool { return slices.Contains(ended, c.Type) })
-	if len(kept) == len(answer.Status.Conditions) {
+	uris := slices.DeleteFunc(slices.Clone(answer.Status.URIs), func(c v1alpha1.ClaimedURI) bool { return slices.Contains(ended, c.URI) })
+	if len(kept) == len(answer.Status.Conditions) && len(uris) == len(answer.Status.URIs) {
 		return nil, nil, nil
+	}
+	status := map[string]any{"conditions": kept}
+	if len(uris) < len(answer.Status.URIs) {
+		status["uris"] = uris
 	}
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": answer.Metadata.UID, "resourceVersion": answer.Metadata.ResourceVersion},
-		"status":   map[string]any{"conditions": kept},
+		"status":   status,
 	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode a patch: %w", err)

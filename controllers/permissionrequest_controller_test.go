@@ -134,9 +134,11 @@ func TestWhatVoidsARequest(t *testing.T) {
 			r.Spec.OwnerManagedAccess = v1alpha1.Forbidden
 			update(t, r)
 		},
-		"not-served": func(t *testing.T, r *v1alpha1.ProtectedResource) {
-			r.Spec.Audience = "nobodys.example.com"
-			update(t, r)
+		"another-audience": func(t *testing.T, r *v1alpha1.ProtectedResource) {
+			if err := plane.Client.Delete(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			create(t, album(r.Namespace, r.Name, "nobodys.example.com"))
 		},
 		"without-the-scope": func(t *testing.T, r *v1alpha1.ProtectedResource) {
 			r.Spec.Scopes = []v1alpha1.ResourceScope{"delete"}
@@ -189,7 +191,7 @@ func TestPermissionRequestStatusIsWrittenOnce(t *testing.T) {
 	// What is no part of the decision, and what makes no difference to it.
 	decide(t, q, `{"decidedBy":"alice"}`)
 	refresh(t, r)
-	r.Spec.DisplayName = "Holiday"
+	r.Spec.Attributes = []v1alpha1.ResourceAttribute{{Key: "title", Values: []string{"Holiday"}}}
 	update(t, r)
 	before := reconciled(t, "permissionrequest")
 	config, writes := watched(managerConfig(t, b.Options))

@@ -1,10 +1,13 @@
 package controllers
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +23,7 @@ import (
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	v1alpha1ac "github.com/tokenwright/tokenwright/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/keyring"
+	"github.com/tokenwright/tokenwright/tokenserver/resource"
 )
 
 // +kubebuilder:rbac:groups=tokenwright.dev,resources=protectedresources,verbs=list;watch
@@ -85,11 +89,15 @@ func (r *protectedResourceReconciler) Reconcile(ctx context.Context, request ctr
 	}
 	now, result, written := metav1.NewTime(r.clock.Now()), ctrl.Result{}, 0
 	var failures []error
-	judged := judgeResources(list.Items, known, admitted)
+	// What is claimed is written in the order of ages: who came first must not be written down as later because others wait, too.
+	slices.SortFunc(list.Items, func(a, b v1alpha1.ProtectedResource) int {
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Name, b.Name))
+	})
+	judged := judgeResources(now, list.Items, known, admitted)
 	for i := range list.Items {
 		object := &list.Items[i]
 		next := protectedResourceStatus(now, object, judged[i])
-		if equality.Semantic.DeepEqual(object.Status, next) {
+		if sameStatus(object.Status, next) {
 			continue
 		}
 		one, err := r.status.apply(ctx, object.Status, next, appliedResource(object, next))
@@ -115,10 +123,19 @@ func (r *protectedResourceReconciler) Reconcile(ctx context.Context, request ctr
 	return result, nil
 }
 
+// sameStatus says whether there is nothing to write. Somebody else may have put the uris in another order.
+func sameStatus(written, next v1alpha1.ProtectedResourceStatus) bool {
+	written.URIs = slices.SortedFunc(slices.Values(written.URIs), func(a, b v1alpha1.ClaimedURI) int { return strings.Compare(a.URI, b.URI) })
+	return equality.Semantic.DeepEqual(written, next)
+}
+
 func appliedResource(object *v1alpha1.ProtectedResource, next v1alpha1.ProtectedResourceStatus) *v1alpha1ac.ProtectedResourceApplyConfiguration {
 	status := v1alpha1ac.ProtectedResourceStatus().WithObservedGeneration(next.ObservedGeneration).WithConditions(applied(next.Conditions)...)
 	if next.ID != "" {
 		status.WithID(next.ID)
+	}
+	for _, u := range next.URIs {
+		status.WithURIs(v1alpha1ac.ClaimedURI().WithURI(u.URI).WithSince(u.Since))
 	}
 	return v1alpha1ac.ProtectedResource(object.Name, object.Namespace).WithResourceVersion(object.ResourceVersion).WithStatus(status)
 }
@@ -202,6 +219,6 @@ func resourceChanged() predicate.Predicate {
 		before, ok := e.ObjectOld.(*v1alpha1.ProtectedResource)
 		after, also := e.ObjectNew.(*v1alpha1.ProtectedResource)
 		return ok && also && (specChanged().Update(e) || after.Status.ObservedGeneration != after.Generation ||
-			!reflect.DeepEqual(before.Spec, after.Spec))
+			!reflect.DeepEqual(before.Spec, after.Spec) || len(resource.Kept(after)) < len(resource.Kept(before)))
 	}}
 }

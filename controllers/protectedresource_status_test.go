@@ -50,7 +50,7 @@ func TestJudgeResources(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, j := range judgeResources(c.objects, !c.unknown, map[string]bool{"n": true}) {
+			for _, j := range judgeResources(metav1.NewTime(noon), c.objects, !c.unknown, map[string]bool{"n": true}) {
 				said := j.id
 				for _, p := range j.problems[:min(1, len(j.problems))] {
 					if said != "" {
@@ -103,11 +103,11 @@ func TestResourcesAreHeldWithoutWhatMakesNoDifference(t *testing.T) {
 	bad := r.DeepCopy()
 	bad.Spec.Attributes[0].Key = ""
 	for object, kept := range map[*v1alpha1.ProtectedResource]int{r: 0, bad: 1} {
-		before := judgeResources([]v1alpha1.ProtectedResource{*object.DeepCopy()}, true, map[string]bool{"n": true})
+		before := judgeResources(metav1.NewTime(noon), []v1alpha1.ProtectedResource{*object.DeepCopy()}, true, map[string]bool{"n": true})
 		if _, err := trimResource(object); err != nil || len(object.Spec.Attributes) != kept || object.Annotations != nil {
 			t.Errorf("held: %+v, %v", object, err)
 		}
-		after := judgeResources([]v1alpha1.ProtectedResource{*object}, true, map[string]bool{"n": true})
+		after := judgeResources(metav1.NewTime(noon), []v1alpha1.ProtectedResource{*object}, true, map[string]bool{"n": true})
 		if diff := cmp.Diff(before, after, cmp.AllowUnexported(judgedResource{})); diff != "" {
 			t.Errorf("it makes a difference (-before +after):\n%s", diff)
 		}
@@ -131,7 +131,7 @@ func BenchmarkJudgeResources(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				if n := len(judgeResources(objects, true, map[string]bool{"n": true})); n != len(objects) {
+				if n := len(judgeResources(metav1.NewTime(noon), objects, true, map[string]bool{"n": true})); n != len(objects) {
 					b.Fatal(n)
 				}
 			}

@@ -37,16 +37,20 @@ type ResourceAttribute struct {
 
 // ProtectedResourceSpec says what a resource server protects, and what can be done with it.
 // +kubebuilder:validation:XValidation:rule="has(self.id) == has(oldSelf.id) && (!has(self.id) || self.id == oldSelf.id)",message="id is immutable: create another ProtectedResource",fieldPath=".id"
+// +kubebuilder:validation:XValidation:rule="has(self.displayName) == has(oldSelf.displayName) && (!has(self.displayName) || self.displayName == oldSelf.displayName)",message="displayName is immutable: create another ProtectedResource",fieldPath=".displayName"
+// +kubebuilder:validation:XValidation:rule="self.audience == oldSelf.audience",message="audience is immutable: create another ProtectedResource",fieldPath=".audience"
 type ProtectedResourceSpec struct {
 	// id is what clients and resource servers call the resource (_id of UMA); <namespace>/<name> when absent. It never
-	// changes. Of two resources of one audience with the same id the older keeps it.
+	// changes. Of two resources of one audience with the same id the older keeps it, and a displayName of another namespace's
+	// older resource is no id of this one.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=128
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9][A-Za-z0-9._~-]*$`
 	ID string `json:"id,omitempty"`
 
-	// displayName is what people call the resource; metadata.name when absent.
+	// displayName is what people call the resource, and clients may; metadata.name when absent. It never changes. Clients find
+	// the oldest of a name, and none by what is the id or name of another namespace's older resource.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
@@ -63,8 +67,9 @@ type ProtectedResourceSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!(self in ['repository', 'registry', 'nats', 'oauth'])",message="type must not be repository, registry, nats or oauth: those have a meaning of their own"
 	Type string `json:"type,omitempty"`
 
-	// uris are where the resource server has the resource. Of two resources of one audience with the same uri the older keeps it,
-	// and what lies below the older uri of another namespace is that one's, too.
+	// uris are where the resource server has the resource. Of all claims of an audience that fit a path the namespace of the oldest
+	// has it, and its most specific one counts. The age of a claim is that in status.uris. A namespace has at most 256 with {name}
+	// or /* at an audience.
 	// +optional
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=32
@@ -90,7 +95,7 @@ type ProtectedResourceSpec struct {
 	// +kubebuilder:default=Forbidden
 	OwnerManagedAccess Permission `json:"ownerManagedAccess,omitempty"`
 
-	// audience is the resource server. Its SigningKey must admit the namespace.
+	// audience is the resource server. Its SigningKey must admit the namespace. It never changes.
 	// +required
 	Audience Audience `json:"audience,omitempty"`
 
@@ -121,6 +126,27 @@ type ProtectedResourceStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=320
 	ID string `json:"id,omitempty"`
+
+	// uris are those of the spec that are claimed, and since when. The manager writes down when it first sees one at a resource
+	// that is served, keeps that while the spec has the uri, and drops it with it. Servers serve no other.
+	// +optional
+	// +listType=map
+	// +listMapKey=uri
+	// +kubebuilder:validation:MaxItems=32
+	URIs []ClaimedURI `json:"uris,omitempty"`
+}
+
+// ClaimedURI says since when a resource claims a uri: of two claims the older holds.
+type ClaimedURI struct {
+	// uri is one of spec.uris.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	URI string `json:"uri,omitempty"`
+
+	// since is when it was first seen there.
+	// +required
+	Since DateTime `json:"since,omitempty"`
 }
 
 // ProtectedResource is something that a resource server lets others use by what policies say (UMA 2.0). It is declared with

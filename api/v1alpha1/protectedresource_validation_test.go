@@ -1,6 +1,7 @@
 package v1alpha1_test
 
 import (
+	"fmt"
 	"maps"
 	"strings"
 )
@@ -16,7 +17,6 @@ func protectedResourceCases() map[string]ruleCase {
 	cases := map[string]ruleCase{
 		"a resource without an audience is refused":  {spec: m{"audience": nil}, want: "spec.audience: Required value"},
 		"an audience with a line break is refused":   {spec: m{"audience": "a\nb"}, want: "spec.audience in body should match"},
-		"another audience later is accepted":         {change: m{"audience": "wiki.example.com"}},
 		"a display name in any script is accepted":   {spec: m{"displayName": "Zoës Ferien: 2026/07"}},
 		"a display name with a line break is not":    {spec: m{"displayName": "a\nb"}, want: "spec.displayName in body should match"},
 		"a type as of Keycloak is accepted":          {spec: m{"type": "urn:photos:resources:album"}},
@@ -119,15 +119,47 @@ func resourceIDCases() map[string]ruleCase {
 		"an id that begins with a dot is refused":     {spec: id(".."), want: match},
 		"an id with a line break is refused":          {spec: id("album\n"), want: match},
 		"an id where there was none is refused":       {change: id("album-7"), want: immutable},
-		"no id where there was none is accepted":      {change: m{"displayName": "Album"}},
+		"no id where there was none is accepted":      {change: m{"owner": "carol"}},
 		"another id is refused":                       {before: withID, change: id("album-8"), want: immutable},
 		"no id where there was one is refused":        {before: withID, change: m{"id": nil}, want: immutable},
 		"the same id is accepted":                     {before: withID, change: id("album-7")},
-		"something else beside the id may change":     {before: withID, change: m{"displayName": "Album", "owner": "carol"}},
+		"something else beside the id may change":     {before: withID, change: m{"type": "album", "owner": "carol"}},
 		"an id that differs in case only is another":  {before: withID, change: id("Album-7"), want: immutable},
 		"a scope that comes later has nothing to say": {before: withID, change: m{"scopes": l{"view", "delete"}}},
 	}
 	maps.Copy(cases, optionalName("spec.id", 128, id))
+	return cases
+}
+
+// resourceClaimCases: what others may be kept from by its age does not change.
+func resourceClaimCases() map[string]ruleCase {
+	const name, audience = "displayName is immutable: create another ProtectedResource", "audience is immutable: create another ProtectedResource"
+	named := merged(protectedResource.spec, m{"displayName": "Album"})
+	cases := map[string]ruleCase{
+		"a name where there was none is refused": {change: m{"displayName": "Album"}, want: name},
+		"another name is refused":                {before: named, change: m{"displayName": "Albums"}, want: name},
+		"no name where there was one is refused": {before: named, change: m{"displayName": nil}, want: name},
+		"the same name is accepted":              {before: named, change: m{"displayName": "Album", "owner": "carol"}},
+		"another audience is refused":            {change: m{"audience": "another.example.com"}, want: audience},
+		"uris may come and go":                   {before: merged(protectedResource.spec, m{"uris": l{"/a"}}), change: m{"uris": l{"/b", "/c"}}},
+	}
+	claimed := func(uris ...any) m { return m{"uris": l(uris)} }
+	claim := func(uri string) m { return m{"uri": uri, "since": "2026-01-01T00:00:00Z"} }
+	maps.Copy(cases, map[string]ruleCase{
+		"claims of 32 uris are accepted":        {status: claimed(many(32, func(i int) any { return claim(fmt.Sprint("/", i)) })...)},
+		"claims of 33 uris are refused":         {status: claimed(many(33, func(i int) any { return claim(fmt.Sprint("/", i)) })...), want: "status.uris: Too many"},
+		"two claims of one uri are refused":     {status: claimed(claim("/a"), claim("/a")), want: "status.uris[1]: Duplicate value"},
+		"a claim of nothing is refused":         {status: claimed(m{"since": "2026-01-01T00:00:00Z"}), want: "status.uris[0].uri: Required value"},
+		"a claim of an empty uri is refused":    {status: claimed(claim("")), want: "status.uris[0].uri in body should be at least 1 chars long"},
+		"a claim of 512 characters is accepted": {status: claimed(claim("/" + strings.Repeat("é", 511)))},
+		"a claim of 513 characters is refused":  {status: claimed(claim("/" + strings.Repeat("é", 512))), want: "status.uris[0].uri: Too long"},
+		"a claim since no time is refused":      {status: claimed(m{"uri": "/a"}), want: "status.uris[0].since: Required value"},
+	})
+	for sentence, c := range timeCases("status.uris[0].since", func(v string) m { return claimed(m{"uri": "/a", "since": v}) }) {
+		if c.spec != nil {
+			cases[sentence] = ruleCase{status: c.spec, want: c.want}
+		}
+	}
 	return cases
 }
 

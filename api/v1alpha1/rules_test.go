@@ -43,7 +43,7 @@ func TestRules(t *testing.T) {
 		"IdentityProvider":    {identityProvider, []map[string]ruleCase{identityProviderCases(), jwtProviderCases(), objectCases()}},
 		"IssuedToken":         {issuedToken, []map[string]ruleCase{issuedTokenCases(), recordedSubjectCases()}},
 		"TokenRevocation":     {tokenRevocation, []map[string]ruleCase{tokenRevocationCases()}},
-		"ProtectedResource":   {protectedResource, []map[string]ruleCase{protectedResourceCases(), resourceURICases(), resourceIDCases(), objectCases()}},
+		"ProtectedResource":   {protectedResource, []map[string]ruleCase{protectedResourceCases(), resourceURICases(), resourceIDCases(), resourceClaimCases(), objectCases()}},
 		"PermissionRequest":   {permissionRequest, []map[string]ruleCase{permissionRequestCases(), decisionCases(), objectCases()}},
 	}
 	for _, name := range slices.Sorted(maps.Keys(tables)) {

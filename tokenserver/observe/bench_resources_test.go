@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
+	"github.com/tokenwright/tokenwright/tokenserver/resource"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -21,7 +22,8 @@ func manyAlbums(n int) (resources, requests []client.Object) {
 		r.UID, r.ResourceVersion = types.UID(fmt.Sprintf("8c1c7a5e-1d9c-4f5b-9b1a-%012d", i)), fmt.Sprint(100_000+i)
 		r.CreationTimestamp = metav1.NewTime(time.Unix(int64(1_800_000_000+i), 0))
 		r.Spec.DisplayName = fmt.Sprint("Album ", i)
-		r.Spec.URIs = []v1alpha1.ResourceURI{v1alpha1.ResourceURI(fmt.Sprintf("/albums/%d", i)), v1alpha1.ResourceURI(fmt.Sprintf("/albums/%d/photos/{photo}", i))}
+		r.Spec.URIs = []v1alpha1.ResourceURI{v1alpha1.ResourceURI(fmt.Sprintf("/albums/%d", i)), v1alpha1.ResourceURI(fmt.Sprintf("/albums/%d/photos", i))}
+		r.Status.URIs = resource.Claimed(r, r.CreationTimestamp.Time)
 		resources = append(resources, r)
 		if i%10 == 0 {
 			q := asks(fmt.Sprint("preq-", i), fmt.Sprint("friend-", i%100), r, "view")

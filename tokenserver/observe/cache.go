@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/tokenserver/resource"
 )
 
 // RBAC cannot select by label: the right to the Secrets of the system namespace is one to all of them, which is why the
@@ -110,7 +111,8 @@ func trim(in any) (any, error) {
 	case *v1alpha1.ClusterAccessPolicy:
 		object.Labels, object.OwnerReferences, object.Status = nil, nil, v1alpha1.PolicyStatus{}
 	case *v1alpha1.ProtectedResource:
-		object.Labels, object.OwnerReferences, object.Finalizers, object.Status = nil, nil, nil, v1alpha1.ProtectedResourceStatus{}
+		object.Labels, object.OwnerReferences, object.Finalizers = nil, nil, nil
+		object.Status = v1alpha1.ProtectedResourceStatus{URIs: resource.Kept(object)}
 	case *v1alpha1.PermissionRequest:
 		object.Labels, object.OwnerReferences, object.Finalizers = nil, nil, nil
 		object.Status = v1alpha1.PermissionRequestStatus{State: object.Status.State, Scopes: object.Status.Scopes}

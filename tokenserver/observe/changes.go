@@ -192,7 +192,9 @@ func changed(before, after any) bool {
 		return !ok || before.UID != after.UID || !reflect.DeepEqual(before.Spec, after.Spec)
 	case *v1alpha1.ProtectedResource:
 		before, ok := before.(*v1alpha1.ProtectedResource)
-		return !ok || before.UID != after.UID || deleted(before) != deleted(after) || !reflect.DeepEqual(before.Spec, after.Spec)
+		// Since when uris are claimed is in the status, which has no generation.
+		return !ok || before.UID != after.UID || deleted(before) != deleted(after) || !reflect.DeepEqual(before.Spec, after.Spec) ||
+			!slices.Equal(before.Status.URIs, after.Status.URIs)
 	case *v1alpha1.PermissionRequest:
 		// What was decided is in the status, which has no generation.
 		before, ok := before.(*v1alpha1.PermissionRequest)

@@ -12,6 +12,7 @@ import (
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
+	"github.com/tokenwright/tokenwright/tokenserver/resource"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -62,6 +63,15 @@ func startUMA(t *testing.T) observing {
 	o := startWith(t, Options{Config: plane.Config, UMA: true})
 	eventually(t, func() bool { return o.Ready() == nil }, "ready")
 	return o
+}
+
+// claim writes what the manager does: since when the resource claims its uris.
+func claim(t *testing.T, r *v1alpha1.ProtectedResource, since time.Time) {
+	t.Helper()
+	r.Status.URIs = resource.Claimed(r, since)
+	if err := plane.Client.Status().Update(t.Context(), r); err != nil {
+		t.Fatalf("claim the uris of %s: %v", r.Name, err)
+	}
 }
 
 // seen waits until what was done before to both kinds has been seen: a resource and a request that are made now count.
@@ -148,8 +158,11 @@ func TestWhatVoidsAnApproval(t *testing.T) {
 			r.Spec.OwnerManagedAccess = v1alpha1.Forbidden
 			update(t, r)
 		},
-		"no-owner":       func(t *testing.T, r *v1alpha1.ProtectedResource) { r.Spec.Owner = ""; update(t, r) },
-		"another-server": func(t *testing.T, r *v1alpha1.ProtectedResource) { r.Spec.Audience = elsewhere; update(t, r) },
+		"no-owner": func(t *testing.T, r *v1alpha1.ProtectedResource) { r.Spec.Owner = ""; update(t, r) },
+		"another-server": func(t *testing.T, r *v1alpha1.ProtectedResource) {
+			remove(t, r)
+			create(t, album(r.Namespace, r.Name, elsewhere, "alice"))
+		},
 		"without-the-scope": func(t *testing.T, r *v1alpha1.ProtectedResource) {
 			r.Spec.Scopes = []v1alpha1.ResourceScope{"delete"}
 			update(t, r)
@@ -199,10 +212,12 @@ func TestANamespaceThatIsNotAdmittedHasNothing(t *testing.T) {
 	squatter := album(outside.Name, "a", audience, "mallory")
 	squatter.Spec.ID, squatter.Spec.URIs = "shared", []v1alpha1.ResourceURI{"/shared"}
 	create(t, squatter)
+	claim(t, squatter, squatter.CreationTimestamp.Time)
 	nextSecond(t, squatter)
 	r := album(inside.Name, "b", audience, "alice")
 	r.Spec.ID, r.Spec.URIs = "shared", []v1alpha1.ResourceURI{"/shared"}
 	create(t, r)
+	claim(t, r, r.CreationTimestamp.Time)
 	q := asks("asked", "bob", r, "view")
 	create(t, q)
 	decide(t, q, v1alpha1.RequestApproved)
@@ -212,10 +227,11 @@ func TestANamespaceThatIsNotAdmittedHasNothing(t *testing.T) {
 			if found := s.Resources.ByID(audience, "shared"); found != nil {
 				got = found.Namespace
 			}
-			if at := s.Resources.ByURI(audience, "/shared"); at != nil && at.Namespace != got {
+			at := s.Resources.ByURI(audience, "/shared")
+			if at != nil && at.Namespace != got {
 				t.Errorf("the id is %s's and the uri %s's", got, at.Namespace)
 			}
-			return got == want && s.Counts.Approvals == approvals
+			return got == want && (at != nil) == (want != "") && s.Counts.Approvals == approvals
 		}
 	}
 	eventually(t, holder(inside.Name, 2), "the claim of the admitted one")
@@ -264,6 +280,46 @@ func TestTheOldestClaimHoldsAlsoAfterARestart(t *testing.T) {
 	eventually(t, func() bool { return holds(first) == "uma-young" && holds(second) == "uma-young" }, "the next claim")
 }
 
+// TestAURIIsServedSinceTheManagerSaysSo has an old object claim what a younger one has.
+func TestAURIIsServedSinceTheManagerSaysSo(t *testing.T) {
+	o := startUMA(t)
+	const audience = "since.example.com"
+	tenant(t, "uma-aaa", nil)
+	tenant(t, "uma-evil", nil)
+	newSigningKey(t, "uma-since", audience)
+	at := func(path, want string) func() bool {
+		return func() bool {
+			r := o.holder.Load().Resources.Matching(audience, path)
+			return want == "" && r == nil || r != nil && r.Namespace == want
+		}
+	}
+	old := album("uma-evil", "old", audience, "")
+	old.Spec.OwnerManagedAccess = ""
+	create(t, old)
+	nextSecond(t, old)
+	r := album("uma-aaa", "albums", audience, "alice")
+	r.Spec.URIs = []v1alpha1.ResourceURI{"/albums/{id}"}
+	create(t, r)
+	o.seen(t, "uma-aaa", "since-seen", audience)
+	if !at("/albums/7", "")() || o.holder.Load().Resources.ByID(audience, "uma-aaa/albums") == nil {
+		t.Fatal("a uri is served that nobody has said anything about, or the resource is not served for its sake")
+	}
+	claim(t, r, time.Now())
+	eventually(t, at("/albums/7", "uma-aaa"), "the uri, once the status has it")
+	old.Spec.URIs = []v1alpha1.ResourceURI{"/albums/{id}", "/albums/7", "/albums/7/*"}
+	update(t, old)
+	claim(t, old, time.Now().Add(time.Second))
+	eventually(t, at("/albums/7/x", "uma-evil"), "what is claimed of the old object, and is nobody's")
+	if !at("/albums/7", "uma-aaa")() {
+		t.Error("an old object took what another had before it")
+	}
+	r.Status.URIs = nil
+	if err := plane.Client.Status().Update(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, at("/albums/7", "uma-evil"), "the next claim")
+}
+
 // TestWithoutUMANoRightToResourcesIsNeeded runs under the server's own role, which has none.
 func TestWithoutUMANoRightToResourcesIsNeeded(t *testing.T) {
 	without := startReady(t)
@@ -287,7 +343,7 @@ func TestWhatOfResourcesAndRequestsCountsAsAChange(t *testing.T) {
 	r.UID, r.ResourceVersion = "u", "1"
 	q := asks("q", "bob", r, "view")
 	q.UID, q.ResourceVersion, q.Status.State = "q", "1", v1alpha1.RequestPending
-	resource := func(edit func(*v1alpha1.ProtectedResource)) bool {
+	protected := func(edit func(*v1alpha1.ProtectedResource)) bool {
 		after := r.DeepCopy()
 		after.ResourceVersion = "2"
 		edit(after)
@@ -301,11 +357,14 @@ func TestWhatOfResourcesAndRequestsCountsAsAChange(t *testing.T) {
 	}
 	now := metav1.Now()
 	got := map[string]bool{
-		"a resource's status":       resource(func(r *v1alpha1.ProtectedResource) { r.Status.ID = "a/x" }),
-		"a resource's label":        resource(func(r *v1alpha1.ProtectedResource) { r.Labels = map[string]string{"a": "b"} }),
-		"a resource's spec":         resource(func(r *v1alpha1.ProtectedResource) { r.Spec.Owner = "carol" }),
-		"another of the name":       resource(func(r *v1alpha1.ProtectedResource) { r.UID = "v" }),
-		"a resource's end":          resource(func(r *v1alpha1.ProtectedResource) { r.DeletionTimestamp = &now }),
+		"a resource's status": protected(func(r *v1alpha1.ProtectedResource) { r.Status.ID = "a/x" }),
+		"a resource's claim": protected(func(r *v1alpha1.ProtectedResource) {
+			r.Status.URIs = []v1alpha1.ClaimedURI{{URI: "/a/x", Since: "2026-11-26T12:00:00Z"}}
+		}),
+		"a resource's label":        protected(func(r *v1alpha1.ProtectedResource) { r.Labels = map[string]string{"a": "b"} }),
+		"a resource's spec":         protected(func(r *v1alpha1.ProtectedResource) { r.Spec.Owner = "carol" }),
+		"another of the name":       protected(func(r *v1alpha1.ProtectedResource) { r.UID = "v" }),
+		"a resource's end":          protected(func(r *v1alpha1.ProtectedResource) { r.DeletionTimestamp = &now }),
 		"a request's condition":     request(func(q *v1alpha1.PermissionRequest) { q.Status.Conditions = []metav1.Condition{{Type: "Ready"}} }),
 		"who decided":               request(func(q *v1alpha1.PermissionRequest) { q.Status.DecidedBy = "alice" }),
 		"a decision":                request(func(q *v1alpha1.PermissionRequest) { q.Status.State = v1alpha1.RequestApproved }),
@@ -315,9 +374,26 @@ func TestWhatOfResourcesAndRequestsCountsAsAChange(t *testing.T) {
 		"another spec in its place": request(func(q *v1alpha1.PermissionRequest) { q.Spec.Requester = "mallory" }),
 	}
 	want := map[string]bool{
-		"a resource's status": false, "a resource's label": false, "a resource's spec": true, "another of the name": true, "a resource's end": true,
+		"a resource's status": false, "a resource's claim": true, "a resource's label": false, "a resource's spec": true, "another of the name": true, "a resource's end": true,
 		"a request's condition": false, "who decided": false, "a decision": true, "what was approved": true, "another request's name": true,
 		"a request's end": true, "another spec in its place": true,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// TestTrimKeepsClaims holds that since when uris are claimed survives what the cache drops.
+func TestTrimKeepsClaims(t *testing.T) {
+	r := album("a", "x", "photos", "alice")
+	want := r.DeepCopy()
+	want.Status.URIs = []v1alpha1.ClaimedURI{{URI: "/a/x", Since: "2026-11-26T12:00:00Z"}}
+	r.Status = v1alpha1.ProtectedResourceStatus{
+		ID: "a/x", Conditions: []metav1.Condition{{Type: "Ready"}}, URIs: append(want.Status.URIs, v1alpha1.ClaimedURI{URI: "/gone", Since: "2026-11-26T12:00:00Z"}),
+	}
+	got, err := trim(r)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -46,7 +46,7 @@ metadata: {name: ci, namespace: team-a}
 apiVersion: tokenwright.dev/v1alpha1
 kind: ProtectedResource
 metadata: {name: album, namespace: team-c, labels: {x: "y"}, annotations: {x: "y"}}
-spec: {audience: photos.example.com, scopes: [view]}
+spec: {audience: photos.example.com, scopes: [view], uris: [/album]}
 ---
 apiVersion: tokenwright.dev/v1alpha1
 kind: PermissionRequest
@@ -72,6 +72,10 @@ spec: {token: {id: stolen}}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+	album, _ := w.Objects().Get(protectedResourceKind, types.NamespacedName{Namespace: "team-c", Name: "album"})
+	if r, ok := album.(*v1alpha1.ProtectedResource); !ok || len(r.Status.URIs) != 1 || r.Status.URIs[0].URI != "/album" {
+		t.Errorf("no manager says since when the uri is claimed, and it would not be served: %+v", album)
 	}
 	labels := map[string]map[string]string{}
 	for _, name := range []string{"team-a", "team-b"} {

@@ -2,6 +2,7 @@ package offline
 
 import (
 	"maps"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/manifest"
+	"github.com/tokenwright/tokenwright/tokenserver/resource"
 )
 
 // The kinds of the store that come from manifests as they are.
@@ -89,9 +91,13 @@ func trim(object client.Object) {
 	object.SetOwnerReferences(nil)
 	object.SetFinalizers(nil)
 	object.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
-	switch object.(type) {
-	case *v1alpha1.AccessPolicy, *v1alpha1.ClusterAccessPolicy, *v1alpha1.ProtectedResource:
+	switch object := object.(type) {
+	case *v1alpha1.AccessPolicy, *v1alpha1.ClusterAccessPolicy:
 		object.SetLabels(nil)
+	case *v1alpha1.ProtectedResource:
+		object.SetLabels(nil)
+		// No manager writes down since when uris are claimed, and manifests have no age: all claims are as old.
+		object.Status.URIs = resource.Claimed(object, time.Unix(0, 0))
 	}
 }
 

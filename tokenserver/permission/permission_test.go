@@ -33,6 +33,7 @@ func res(t testing.TB, name, typ, owner string, scopes ...string) *resource.Reso
 	for _, s := range scopes {
 		object.Spec.Scopes = append(object.Spec.Scopes, v1alpha1.ResourceScope(s))
 	}
+	object.Status.URIs = resource.Claimed(object, time.Unix(1_700_000_000, 0))
 	r, problems := resource.Compile(object)
 	if len(problems) > 0 {
 		t.Fatal(problems)

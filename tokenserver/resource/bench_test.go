@@ -2,16 +2,21 @@ package resource
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 )
 
-// manyResources are resources of one audience with two uris each, half of them patterns.
+// manyResources are resources of one audience with two uris each. A few are patterns: as many as 100 namespaces may have.
 func manyResources(n int) []*Resource {
 	resources := make([]*Resource, n)
 	for i := range resources {
 		resources[i] = served(fmt.Sprint("team-", i%100), fmt.Sprint("album-", i), i%1000, func(r *Resource) {
 			r.Type, r.Scopes = "album", []string{"delete", "share", "view"}
-			r.URIs = []string{fmt.Sprintf("/albums/%d", i), fmt.Sprintf("/albums/%d/photos/{photo}/*", i)}
+			r.URIs = []string{fmt.Sprintf("/albums/%d", i), fmt.Sprintf("/albums/%d/photos", i)}
+			if i < 20_000 {
+				r.URIs[1] += "/{photo}/*"
+			}
 		})
 	}
 	return resources
@@ -63,10 +68,8 @@ func BenchmarkMatching(b *testing.B) {
 	}
 }
 
-// BenchmarkMatchingAgainstMischief has all patterns of that length, as the schema takes them, that fit the path: none can be
-// ruled out early.
-func BenchmarkMatchingAgainstMischief(b *testing.B) {
-	var resources []*Resource
+// mischief are all patterns of that length, as the schema takes them, that fit the path: none can be ruled out early.
+func mischief() (patterns []string) {
 	for i := 1; i < 1<<maxSlashes; i++ {
 		uri := ""
 		for bit := range maxSlashes {
@@ -76,15 +79,54 @@ func BenchmarkMatchingAgainstMischief(b *testing.B) {
 				uri += "/a"
 			}
 		}
-		if URIProblem(uri) != "" {
-			continue
+		if URIProblem(uri) == "" {
+			patterns = append(patterns, uri)
 		}
-		resources = append(resources, served("a", fmt.Sprint("r", i), 0, func(r *Resource) { r.URIs = []string{uri} }))
 	}
-	c := catalogOf(resources...)
+	return patterns
+}
+
+// tenants' resources have up to 32 uris each; all are of so many namespaces in turn.
+func spread(name string, namespaces, minute int, uris []string) (resources []*Resource) {
+	for chunk := range slices.Chunk(uris, maxURIs) {
+		i := len(resources)
+		resources = append(resources, served(fmt.Sprint("evil-", i%namespaces), fmt.Sprint(name, i), minute, func(r *Resource) { r.URIs = chunk }))
+	}
+	return resources
+}
+
+func BenchmarkMatchingAgainstMischief(b *testing.B) {
+	c := catalogOf(spread("p", 10, 0, mischief())...)
 	for b.Loop() {
 		if c.Matching(photos, "/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a/a") == nil {
 			b.Fatal("not found")
 		}
+	}
+}
+
+// BenchmarkWithMischief has 500 resources with 32 literal uris each behind such patterns, of one namespace and of several that
+// work together. What a server does is With; the manager asks of each what is taken, too.
+func BenchmarkWithMischief(b *testing.B) {
+	var literals []string
+	for i := range 500 * maxURIs {
+		literals = append(literals, strings.Repeat("/a", maxSlashes-1)+fmt.Sprintf("/%d/%d", i/maxURIs, i%maxURIs))
+	}
+	for _, namespaces := range []int{1, 10} {
+		resources := append(spread("p", namespaces, 0, mischief()), spread("l", namespaces, 1, literals)...)
+		b.Run(fmt.Sprint("With/", namespaces), func(b *testing.B) {
+			for b.Loop() {
+				if catalogOf(resources...).Len() != len(resources) {
+					b.Fatal("some are missing")
+				}
+			}
+		})
+		b.Run(fmt.Sprint("Taken/", namespaces), func(b *testing.B) {
+			c := catalogOf(resources...)
+			for b.Loop() {
+				for _, r := range resources {
+					c.Taken(r)
+				}
+			}
+		})
 	}
 }

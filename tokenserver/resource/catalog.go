@@ -1,7 +1,6 @@
 package resource
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -15,9 +14,8 @@ type Catalog struct {
 
 // shelf holds the resources of one audience.
 type shelf struct {
-	byID map[string]*Resource
-	// byName is the oldest of each display name.
-	byName map[string]*Resource
+	byID  map[string]*Resource
+	words words
 	// all is sorted by id; byType and byScope are parts of it, in the same order.
 	all     []*Resource
 	byType  map[string][]*Resource
@@ -46,22 +44,16 @@ func (c *Catalog) With(audience string, resources []*Resource) *Catalog {
 
 func newShelf(resources []*Resource) *shelf {
 	s := &shelf{
-		byID: make(map[string]*Resource, len(resources)), byName: make(map[string]*Resource, len(resources)),
-		byType: map[string][]*Resource{}, byScope: map[string][]*Resource{}, uris: uris{claims: map[string]claim{}},
+		byID: make(map[string]*Resource, len(resources)), words: make(words, len(resources)),
+		byType: map[string][]*Resource{}, byScope: map[string][]*Resource{},
 	}
-	for _, r := range oldestFirst(resources) {
-		if s.byID[r.ID] != nil {
-			continue
+	for _, r := range slices.SortedFunc(slices.Values(resources), age) {
+		if s.byID[r.ID] == nil && s.words.add(r) {
+			s.byID[r.ID] = r
+			s.all = append(s.all, r)
 		}
-		s.byID[r.ID] = r
-		if s.byName[r.Name] == nil {
-			s.byName[r.Name] = r
-		}
-		for _, u := range r.URIs {
-			s.uris.add(u, r)
-		}
-		s.all = append(s.all, r)
 	}
+	s.uris = newURIs(s.all)
 	slices.SortFunc(s.all, func(a, b *Resource) int { return strings.Compare(a.ID, b.ID) })
 	for _, r := range s.all {
 		s.byType[r.Type] = append(s.byType[r.Type], r)
@@ -70,15 +62,6 @@ func newShelf(resources []*Resource) *shelf {
 		}
 	}
 	return s
-}
-
-// oldestFirst is the order in which claims hold. Times are true to a second, so that a tie has an order of its own.
-func oldestFirst(resources []*Resource) []*Resource {
-	sorted := slices.Clone(resources)
-	slices.SortFunc(sorted, func(a, b *Resource) int {
-		return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Object, b.Object))
-	})
-	return sorted
 }
 
 // Len is the number of resources that are served.
@@ -102,13 +85,14 @@ func (c *Catalog) shelf(audience string) *shelf {
 // ByID returns the resource of the id, or nil.
 func (c *Catalog) ByID(audience, id string) *Resource { return c.shelf(audience).byID[id] }
 
-// Find returns the resource of the id, or else the oldest of the name; nil if there is neither.
+// Find returns the resource of the id, or else the oldest of the name in the namespace that has the name; nil if there is
+// neither.
 func (c *Catalog) Find(audience, idOrName string) *Resource {
 	s := c.shelf(audience)
 	if r := s.byID[idOrName]; r != nil {
 		return r
 	}
-	return s.byName[idOrName]
+	return s.words[idOrName].named
 }
 
 // All returns the resources of the audience, sorted by id. The result is shared: treat it as read-only.
@@ -123,10 +107,14 @@ func (c *Catalog) WithScope(audience, scope string) []*Resource {
 }
 
 // ByURI returns the resource that holds the very uri, or nil. What a placeholder is called makes no difference.
-func (c *Catalog) ByURI(audience, uri string) *Resource { return c.shelf(audience).uris.holder(uri) }
+func (c *Catalog) ByURI(audience, uri string) *Resource {
+	holder, _ := c.shelf(audience).uris.holder(uri)
+	return holder
+}
 
-// Matching returns the resource whose uri fits best to a path: the one that is equal, or else the pattern with the longest
-// literal beginning, then the one with more segments, then one that ends before one with /*. It is nil if none fits.
+// Matching returns the resource that a path is of. Of all claims that fit it the oldest decides, by its namespace, and among those
+// of that namespace the one that fits best: the one that is equal, or else the pattern with the longest literal beginning, then
+// the one with more segments, then one that ends before one with /*. It is nil if none fits.
 //
 // Paths are compared as they are given, byte by byte: /a/../b, /a//b, /a%2Fb, /A/b and /a/b/ are five others than /a/b. Whoever
 // asks must pass what its own router goes by: the path after decoding it once and cleaning it, without query and fragment, and

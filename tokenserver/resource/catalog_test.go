@@ -24,7 +24,22 @@ func served(namespace, object string, minute int, edit func(*Resource)) *Resourc
 	if edit != nil {
 		edit(r)
 	}
+	if r.Claims == nil {
+		for _, u := range r.URIs {
+			r.Claims = append(r.Claims, Claim{u, r.Created})
+		}
+	}
 	return r
+}
+
+// claiming has the resource claim the uris since the given minute.
+func claiming(minute int, uris ...string) func(*Resource) {
+	return func(r *Resource) {
+		r.URIs = append(r.URIs, uris...)
+		for _, u := range uris {
+			r.Claims = append(r.Claims, Claim{u, noon.Add(time.Duration(minute) * time.Minute)})
+		}
+	}
 }
 
 func catalogOf(resources ...*Resource) *Catalog {
@@ -172,10 +187,10 @@ func drawResource(t *rapid.T, i int) *Resource {
 	if id := draw("id", "", "", "one", "two"); id != "" {
 		r.ID = id
 	}
-	r.Name = draw("name", "one", "x", "y", r.Object)
+	r.Name = draw("name", "one", "x", "y", "a/r0", r.Object)
 	r.Type = draw("type", "album", "folder")
 	for range rapid.IntRange(0, 3).Draw(t, "uris") {
-		r.URIs = append(r.URIs, drawURI(t))
+		claiming(rapid.IntRange(0, 3).Draw(t, "since"), drawURI(t))(r)
 	}
 	return r
 }
@@ -202,6 +217,9 @@ func TestTheOrderOfResourcesDoesNotMatter(t *testing.T) {
 			if one.Find(photos, word) != other.Find(photos, word) {
 				t.Fatalf("%q is another", word)
 			}
+			if want, got := naiveFind(resources, word), one.Find(photos, word); got != want {
+				t.Fatalf("%q is %+v, want %+v", word, got, want)
+			}
 		}
 		for range 20 {
 			path := drawPath(t)
@@ -212,6 +230,9 @@ func TestTheOrderOfResourcesDoesNotMatter(t *testing.T) {
 		for _, r := range resources {
 			if diff := cmp.Diff(one.Taken(r), other.Taken(r)); diff != "" {
 				t.Fatal(diff)
+			}
+			if found := one.Find(photos, r.Name) == r; one.ByID(photos, r.ID) == r && found == (one.Nameless(r) != "") {
+				t.Fatalf("%+v is found by its name: %t, and %q", r, found, one.Nameless(r))
 			}
 			// Who holds nothing is told so, and only who holds it is not.
 			if holds := one.ByID(photos, r.ID) == r; holds == slices.ContainsFunc(one.Taken(r), isIDTaken) {

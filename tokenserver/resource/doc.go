@@ -3,5 +3,5 @@
 // (package policy), nor where the objects come from (package observe).
 //
 // What is served depends on the given objects only, never on their order or history: the oldest claim of an id, a name or a
-// uri holds.
+// uri holds. How old the claim of a uri is stands in the object's status, where the manager wrote it down.
 package resource

@@ -14,29 +14,36 @@ type patterns struct {
 	end, rest *pattern
 }
 
-// pattern is a uri with {name} or /*, without the names.
+// pattern is a uri with {name} or /*, without the names, and who claims it.
 type pattern struct {
 	text string
 	// literal is how long the beginning without a placeholder is, segments how many there are.
 	literal, segments int
 	rest              bool
-	resource          *Resource
+	claim
+	// order is that of the first claims of all patterns.
+	order int
 }
 
-func (p *patterns) add(text string, r *Resource) {
+// add returns the pattern if it is new.
+func (p *patterns) add(text string, by claimant) (added *pattern) {
 	trimmed, rest := strings.CutSuffix(text, "/*")
-	added := &pattern{text: text, literal: len(trimmed), segments: strings.Count(trimmed, "/") + 1, rest: rest, resource: r}
-	if at := strings.Index(trimmed, placeholder); at >= 0 {
-		added.literal = at
-	}
 	for segment := range strings.SplitSeq(trimmed, "/") {
 		p = p.child(segment)
 	}
+	place := &p.end
 	if rest {
-		p.rest = added
-		return
+		place = &p.rest
 	}
-	p.end = added
+	if *place == nil {
+		added = &pattern{text: text, literal: len(trimmed), segments: strings.Count(trimmed, "/") + 1, rest: rest}
+		if at := strings.Index(trimmed, placeholder); at >= 0 {
+			added.literal = at
+		}
+		*place = added
+	}
+	(*place).add(by)
+	return added
 }
 
 func (p *patterns) child(segment string) *patterns {
@@ -57,62 +64,74 @@ func (p *patterns) child(segment string) *patterns {
 	return next
 }
 
-func (p *patterns) match(path string) *Resource {
-	var best *pattern
-	if path != "" {
-		p.walk(path, true, &best)
+// at returns who claims the very pattern.
+func (p *patterns) at(trimmed string, rest bool) claim {
+	for segment := range strings.SplitSeq(trimmed, "/") {
+		next := p.any
+		if segment != placeholder {
+			next = p.literal[segment]
+		}
+		if p = next; p == nil {
+			return claim{}
+		}
 	}
-	if best == nil {
-		return nil
+	found := p.end
+	if rest {
+		found = p.rest
 	}
-	return best.resource
+	if found == nil {
+		return claim{}
+	}
+	return found.claim
 }
 
-// walk goes on with the rest of a path; more says that there is one, be it empty.
-func (p *patterns) walk(path string, more bool, best **pattern) {
+// search goes through the patterns that match a path, or, of a path with placeholders or with a rest, which is /*, through those
+// that match all that it does. Without a namespace it finds the one with the oldest claim, with one the most specific of those
+// that the namespace claims.
+type search struct {
+	path      string
+	rest      bool
+	namespace string
+	found     *pattern
+	count     int
+}
+
+func (p *patterns) search(s search) search {
+	if s.path != "" || s.rest {
+		s.walk(p, s.path, true)
+	}
+	return s
+}
+
+func (s *search) take(p *pattern) {
+	s.count++
+	switch {
+	case s.namespace == "":
+		if s.found == nil || p.order < s.found.order {
+			s.found = p
+		}
+	case p.of(s.namespace) != nil && (s.found == nil || compare(p, s.found) < 0):
+		s.found = p
+	}
+}
+
+// walk goes on with what is left of a path; more says that something is, be it empty.
+func (s *search) walk(p *patterns, path string, more bool) {
 	if p.rest != nil {
-		p.rest.improve(best)
+		s.take(p.rest)
 	}
 	if !more {
-		if p.end != nil {
-			p.end.improve(best)
+		if p.end != nil && !s.rest {
+			s.take(p.end)
 		}
 		return
 	}
 	segment, after, more := strings.Cut(path, "/")
 	if next := p.literal[segment]; next != nil {
-		next.walk(after, more, best)
+		s.walk(next, after, more)
 	}
 	if p.any != nil && segment != "" {
-		p.any.walk(after, more, best)
-	}
-}
-
-// covers says whether all that a claim matches is matched by one pattern of another namespace.
-func (p *patterns) covers(claimed, namespace string) bool {
-	trimmed, rest := strings.CutSuffix(claimed, "/*")
-	return p.covering(trimmed, true, rest, namespace)
-}
-
-// covering goes on with the rest of a claim; a placeholder in it is matched by a placeholder, and /* by /*.
-func (p *patterns) covering(claimed string, more, rest bool, namespace string) bool {
-	if p.rest != nil && p.rest.resource.Namespace != namespace {
-		return true
-	}
-	if !more {
-		return !rest && p.end != nil && p.end.resource.Namespace != namespace
-	}
-	segment, after, more := strings.Cut(claimed, "/")
-	if next := p.literal[segment]; next != nil && next.covering(after, more, rest, namespace) {
-		return true
-	}
-	return p.any != nil && segment != "" && p.any.covering(after, more, rest, namespace)
-}
-
-// improve takes the place of what fits less well. No two patterns are equal: they would be one claim.
-func (p *pattern) improve(best **pattern) {
-	if *best == nil || compare(p, *best) < 0 {
-		*best = p
+		s.walk(p.any, after, more)
 	}
 }
 

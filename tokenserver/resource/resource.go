@@ -24,8 +24,10 @@ type Resource struct {
 	Owner        string
 	OwnerManaged bool
 	// Scopes are sorted.
-	Scopes     []string
+	Scopes []string
+	// URIs are all that it says it has, and Claims those of them that are known to be claimed: no other is served.
 	URIs       []string
+	Claims     []Claim
 	Attributes map[string][]string
 	Created    time.Time
 }
@@ -59,7 +61,7 @@ func Compile(object *v1alpha1.ProtectedResource) (*Resource, []policy.Problem) {
 	}
 	r.Scopes = texts(spec.Scopes)
 	slices.Sort(r.Scopes)
-	r.URIs = texts(spec.URIs)
+	r.URIs, r.Claims = texts(spec.URIs), Claims(Kept(object))
 	if len(spec.Attributes) > 0 {
 		r.Attributes = make(map[string][]string, len(spec.Attributes))
 		for _, a := range spec.Attributes {

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"testing"
@@ -88,36 +89,94 @@ func drawPath(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"/", "/", "/", ""}).Draw(t, "root") + strings.Join(segments, "/")
 }
 
-// naiveMatch walks all uris of all resources, the oldest first, and takes the most specific one that fits.
+// naiveClaim is a claim of a resource that is served.
+type naiveClaim struct {
+	resource *Resource
+	Claim
+}
+
+// naiveOlder is the order of claims.
+func naiveOlder(a, b naiveClaim) int {
+	return cmp.Or(a.Since.Compare(b.Since), a.resource.Created.Compare(b.resource.Created),
+		strings.Compare(a.resource.Namespace, b.resource.Namespace), strings.Compare(a.resource.Object, b.resource.Object))
+}
+
+// naiveMatch takes all claims that fit, asks the oldest for its namespace, and takes the most specific one of that.
 func naiveMatch(resources []*Resource, path string) *Resource {
-	type candidate struct {
-		resource *Resource
-		uri      string
-	}
-	var fit []candidate
-	taken := map[string]bool{}
-	ids := map[string]bool{}
-	var held []candidate
-	for _, r := range oldestFirst(resources) {
-		if ids[r.ID] {
-			continue
-		}
-		ids[r.ID] = true
-		for _, uri := range r.URIs {
-			covered := slices.ContainsFunc(held, func(h candidate) bool { return h.resource.Namespace != r.Namespace && naiveCovers(h.uri, uri) })
-			if means := naiveMeaning(uri); !taken[means] && !covered {
-				taken[means] = true
-				held = append(held, candidate{r, uri})
-				if naiveFits(uri, path) {
-					fit = append(fit, candidate{r, uri})
-				}
+	var fit []naiveClaim
+	for _, r := range naiveServed(resources) {
+		for _, c := range r.Claims {
+			if naiveFits(c.URI, path) {
+				fit = append(fit, naiveClaim{r, c})
 			}
 		}
 	}
+	return naiveFirst(fit, func(a, b naiveClaim) int { return slices.Compare(naiveRank(a.URI), naiveRank(b.URI)) })
+}
+
+// naiveHolder is who holds the uri itself.
+func naiveHolder(resources []*Resource, uri string) *Resource {
+	var fit []naiveClaim
+	for _, r := range naiveServed(resources) {
+		for _, c := range r.Claims {
+			if naiveMeaning(c.URI) == naiveMeaning(uri) || naivePattern(c.URI) && naiveCovers(c.URI, uri) {
+				fit = append(fit, naiveClaim{r, c})
+			}
+		}
+	}
+	other := func(c naiveClaim) int {
+		if naiveMeaning(c.URI) == naiveMeaning(uri) {
+			return 0
+		}
+		return 1
+	}
+	r := naiveFirst(fit, func(a, b naiveClaim) int { return cmp.Compare(other(a), other(b)) })
+	if r == nil || !slices.ContainsFunc(r.URIs, func(u string) bool { return naiveMeaning(u) == naiveMeaning(uri) }) {
+		return nil
+	}
+	return r
+}
+
+func naiveFirst(fit []naiveClaim, better func(a, b naiveClaim) int) *Resource {
 	if len(fit) == 0 {
 		return nil
 	}
-	return slices.MinFunc(fit, func(a, b candidate) int { return slices.Compare(naiveRank(a.uri), naiveRank(b.uri)) }).resource
+	namespace := slices.MinFunc(fit, naiveOlder).resource.Namespace
+	fit = slices.DeleteFunc(fit, func(c naiveClaim) bool { return c.resource.Namespace != namespace })
+	return slices.MinFunc(fit, func(a, b naiveClaim) int { return cmp.Or(better(a, b), naiveOlder(a, b)) }).resource
+}
+
+// naiveServed are the resources whose id is their own, the oldest first.
+func naiveServed(resources []*Resource) (served []*Resource) {
+	for _, r := range slices.SortedFunc(slices.Values(resources), age) {
+		taken := slices.ContainsFunc(served, func(s *Resource) bool { return s.ID == r.ID })
+		if owner := naiveOwner(served, r.ID); !taken && (strings.Contains(r.ID, "/") || owner == "" || owner == r.Namespace) {
+			served = append(served, r)
+		}
+	}
+	return served
+}
+
+// naiveOwner is the namespace of the oldest resource that chose the word as its id, or is called so.
+func naiveOwner(served []*Resource, word string) string {
+	for _, r := range served {
+		if r.ID == word && !strings.Contains(word, "/") || r.Name == word && (word != "a/r0" || r.Namespace == "a") {
+			return r.Namespace
+		}
+	}
+	return ""
+}
+
+func naiveFind(resources []*Resource, word string) *Resource {
+	served := naiveServed(resources)
+	if at := slices.IndexFunc(served, func(r *Resource) bool { return r.ID == word }); at >= 0 {
+		return served[at]
+	}
+	owner := naiveOwner(served, word)
+	if at := slices.IndexFunc(served, func(r *Resource) bool { return r.Name == word && r.Namespace == owner }); at >= 0 {
+		return served[at]
+	}
+	return nil
 }
 
 // naiveMeaning is the uri with all placeholders called alike.
@@ -191,6 +250,19 @@ func matchesNaively(t *rapid.T) {
 		path := drawPath(t)
 		if want, got := naiveMatch(resources, path), c.Matching(photos, path); got != want {
 			t.Fatalf("%q is %+v, want %+v", path, got, want)
+		}
+	}
+	for range 20 {
+		uri := drawURI(t)
+		want, got := naiveHolder(resources, uri), c.ByURI(photos, uri)
+		if got != want {
+			t.Fatalf("%q is held by %+v, want %+v", uri, got, want)
+		}
+		for _, r := range resources {
+			mine := served(r.Namespace, r.Object, 0, func(m *Resource) { *m = *r; m.URIs = []string{uri} })
+			if taken := slices.ContainsFunc(c.Taken(mine), func(p policy.Problem) bool { return p.Reason == v1alpha1.ReasonURITaken }); got == r && taken {
+				t.Fatalf("%+v holds %q, and is told otherwise", r, uri)
+			}
 		}
 	}
 }

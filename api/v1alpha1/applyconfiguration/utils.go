@@ -26,6 +26,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.AdmittedNamespacesApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Claim"):
 		return &apiv1alpha1.ClaimApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ClaimedURI"):
+		return &apiv1alpha1.ClaimedURIApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClaimMappings"):
 		return &apiv1alpha1.ClaimMappingsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ClaimOrExpression"):

@@ -159,6 +159,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: requiredValue
       type:
         scalar: string
+- name: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimedURI
+  map:
+    fields:
+    - name: since
+      type:
+        namedType: com.github.tokenwright.tokenwright.api.v1alpha1.DateTime
+    - name: uri
+      type:
+        scalar: string
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.ClusterAccessPolicy
   map:
     fields:
@@ -638,6 +647,14 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: -1
+    - name: uris
+      type:
+        list:
+          elementType:
+            namedType: com.github.tokenwright.tokenwright.api.v1alpha1.ClaimedURI
+          elementRelationship: associative
+          keys:
+          - uri
 - name: com.github.tokenwright.tokenwright.api.v1alpha1.Publish
   map:
     fields:

@@ -14,15 +14,18 @@ import (
 // ProtectedResourceSpec says what a resource server protects, and what can be done with it.
 type ProtectedResourceSpecApplyConfiguration struct {
 	// id is what clients and resource servers call the resource (_id of UMA); <namespace>/<name> when absent. It never
-	// changes. Of two resources of one audience with the same id the older keeps it.
+	// changes. Of two resources of one audience with the same id the older keeps it, and a displayName of another namespace's
+	// older resource is no id of this one.
 	ID *string `json:"id,omitempty"`
-	// displayName is what people call the resource; metadata.name when absent.
+	// displayName is what people call the resource, and clients may; metadata.name when absent. It never changes. Clients find
+	// the oldest of a name, and none by what is the id or name of another namespace's older resource.
 	DisplayName *string `json:"displayName,omitempty"`
 	// type is what rules of policies name the resource by, beside its metadata.name. It must not be one that Tokenwright gives
 	// a meaning of its own.
 	Type *string `json:"type,omitempty"`
-	// uris are where the resource server has the resource. Of two resources of one audience with the same uri the older keeps it,
-	// and what lies below the older uri of another namespace is that one's, too.
+	// uris are where the resource server has the resource. Of all claims of an audience that fit a path the namespace of the oldest
+	// has it, and its most specific one counts. The age of a claim is that in status.uris. A namespace has at most 256 with {name}
+	// or /* at an audience.
 	URIs []apiv1alpha1.ResourceURI `json:"uris,omitempty"`
 	// scopes are what can be done with the resource: the actions of the policies' rules.
 	Scopes []apiv1alpha1.ResourceScope `json:"scopes,omitempty"`
@@ -31,7 +34,7 @@ type ProtectedResourceSpecApplyConfiguration struct {
 	Owner *string `json:"owner,omitempty"`
 	// ownerManagedAccess says whether the owner has every scope, and may approve PermissionRequests of others.
 	OwnerManagedAccess *apiv1alpha1.Permission `json:"ownerManagedAccess,omitempty"`
-	// audience is the resource server. Its SigningKey must admit the namespace.
+	// audience is the resource server. Its SigningKey must admit the namespace. It never changes.
 	Audience *apiv1alpha1.Audience `json:"audience,omitempty"`
 	// attributes are further facts, for the resource server and its clients.
 	Attributes []ResourceAttributeApplyConfiguration `json:"attributes,omitempty"`

@@ -19,6 +19,9 @@ type ProtectedResourceStatusApplyConfiguration struct {
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
 	// id is the resource's id.
 	ID *string `json:"id,omitempty"`
+	// uris are those of the spec that are claimed, and since when. The manager writes down when it first sees one at a resource
+	// that is served, keeps that while the spec has the uri, and drops it with it. Servers serve no other.
+	URIs []ClaimedURIApplyConfiguration `json:"uris,omitempty"`
 }
 
 // ProtectedResourceStatusApplyConfiguration constructs a declarative configuration of the ProtectedResourceStatus type for use with
@@ -53,5 +56,18 @@ func (b *ProtectedResourceStatusApplyConfiguration) WithObservedGeneration(value
 // If called multiple times, the ID field is set to the value of the last call.
 func (b *ProtectedResourceStatusApplyConfiguration) WithID(value string) *ProtectedResourceStatusApplyConfiguration {
 	b.ID = &value
+	return b
+}
+
+// WithURIs adds the given value to the URIs field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the URIs field.
+func (b *ProtectedResourceStatusApplyConfiguration) WithURIs(values ...*ClaimedURIApplyConfiguration) *ProtectedResourceStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithURIs")
+		}
+		b.URIs = append(b.URIs, *values[i])
+	}
 	return b
 }
