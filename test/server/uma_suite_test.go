@@ -267,7 +267,33 @@ func (w *world) register(t *testing.T, pat, body string) string {
 	if answer.status != http.StatusCreated {
 		t.Fatalf("status %d: %s", answer.status, answer.body)
 	}
+	w.claim(t, pat, answer.text("_id"))
 	return answer.text("_id")
+}
+
+// claim writes down that the uris of a resource are claimed, as the manager would, and waits until the server serves them.
+func (w *world) claim(t *testing.T, pat, id string) {
+	t.Helper()
+	var list v1alpha1.ProtectedResourceList
+	if err := w.plane.Client.List(t.Context(), &list); err != nil {
+		t.Fatal(err)
+	}
+	for i := range list.Items {
+		object := &list.Items[i]
+		if len(object.Spec.URIs) == 0 || len(object.Status.URIs) > 0 || object.Spec.ID != id && object.Namespace+"/"+object.Name != id {
+			continue
+		}
+		for _, uri := range object.Spec.URIs {
+			object.Status.URIs = append(object.Status.URIs, v1alpha1.ClaimedURI{URI: string(uri), Since: v1alpha1.NewDateTime(time.Now())})
+		}
+		if err := w.plane.Client.Status().Update(t.Context(), object); err != nil {
+			t.Fatal(err)
+		}
+		query := url.Values{"uri": {string(object.Spec.URIs[0])}}
+		w.eventually(t, "the uris are served", func() bool {
+			return strings.TrimSpace(string(w.json(t, http.MethodGet, "/authz/protection/resource_set?"+query.Encode(), pat, "").body)) == `["`+id+`"]`
+		})
+	}
 }
 
 // object is the ProtectedResource of an id <namespace>/<name>.
