@@ -176,9 +176,9 @@ func (d *demo) oneTicketOneToken(ctx context.Context) error {
 	return nil
 }
 
-// mayView waits until both servers decide so, and fails past the limit.
-func (d *demo) mayView(ctx context.Context, user, id string, want bool) error {
-	bearer, err := d.standsFor(ctx, user)
+// bobMayView waits until both servers decide so, and fails past the limit.
+func (d *demo) bobMayView(ctx context.Context, id string, want bool) error {
+	bearer, err := d.standsFor(ctx, "bob")
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (d *demo) mayView(ctx context.Context, user, id string, want bool) error {
 				"grant_type": {umaGrant}, "audience": {galleryAudience}, "permission": {id + "#view"}, "response_mode": {"decision"},
 			})
 			if err == nil && s.Status != status {
-				err = fmt.Errorf("%s decides with %d on %s for %s", server, s.Status, id, user)
+				err = fmt.Errorf("%s decides with %d on %s for bob", server, s.Status, id)
 			}
 			return err
 		}); err != nil {
@@ -206,7 +206,7 @@ func (d *demo) policyOpensAlbum(ctx context.Context) error {
 	if err := d.Cluster.Apply(ctx, bobLooksPolicy); err != nil {
 		return err
 	}
-	if err := d.mayView(ctx, "bob", teamAlbum, true); err != nil {
+	if err := d.bobMayView(ctx, teamAlbum, true); err != nil {
 		return err
 	}
 	if err := d.enters(ctx, "bob", teamPath); err != nil {
@@ -215,7 +215,7 @@ func (d *demo) policyOpensAlbum(ctx context.Context) error {
 	if _, err := d.Cluster.Kubectl(ctx, "delete", "accesspolicy", "bob-looks", "--namespace=team-a"); err != nil {
 		return err
 	}
-	if err := d.mayView(ctx, "bob", teamAlbum, false); err != nil {
+	if err := d.bobMayView(ctx, teamAlbum, false); err != nil {
 		return err
 	}
 	return d.bobIsDenied(ctx, teamPath, nil, "request_denied")
@@ -256,7 +256,7 @@ func (d *demo) bobAsksAlice(ctx context.Context) error {
 			return errors.Join(fmt.Errorf("the approval was answered with %d %s, not with %d", s.Status, s.Error, by.status), err)
 		}
 	}
-	if err := d.mayView(ctx, "bob", d.gallery.holidays, true); err != nil {
+	if err := d.bobMayView(ctx, d.gallery.holidays, true); err != nil {
 		return err
 	}
 	return d.enters(ctx, "bob", holidaysPath)
@@ -296,7 +296,7 @@ func (d *demo) approvalIsTakenBack(ctx context.Context) error {
 	if _, err := stage.Command(ctx, env, nil, stage.Binary(), "requests", "deny", name, "--namespace="+namespace); err != nil {
 		return err
 	}
-	if err := d.mayView(ctx, "bob", d.gallery.holidays, false); err != nil {
+	if err := d.bobMayView(ctx, d.gallery.holidays, false); err != nil {
 		return err
 	}
 	return d.bobIsDenied(ctx, holidaysPath, nil, "request_denied")
