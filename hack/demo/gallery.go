@@ -48,8 +48,8 @@ type gallery struct {
 	enforcer *enforce.Enforcer
 	server   *http.Server
 	url      string
-	// holidays is the id of the album that it registers.
-	holidays string
+	// holidays is the id of the album that it registers, and asked that of the request for it.
+	holidays, asked string
 }
 
 // openGallery starts it with a ServiceAccount's token, as it would be mounted into its pod.

@@ -18,6 +18,7 @@ import (
 const (
 	holidaysPath, teamPath = "/albums/holidays", "/albums/team"
 	teamAlbum              = "team-a/team"
+	requestsPath           = "/authz/protection/permission/ticket"
 	umaGrant               = "urn:ietf:params:oauth:grant-type:uma-ticket"
 )
 
@@ -38,7 +39,8 @@ func (d *demo) umaWalk() []check {
 		{"without a token it answers with a ticket, alice gets an RPT for it, and the call passes", d.aliceEnters},
 		{"a ticket that is used 20 times at both servers at once gives one RPT", d.oneTicketOneToken},
 		{"bob is refused, a policy lets him in, and when it is deleted the next RPT is refused", d.policyOpensAlbum},
-		{"bob asks for alice's album, she approves and he gets in; she takes it back, and he is refused", d.bobAsksAlice},
+		{"bob asks for alice's album and cannot decide himself, she approves with her own token, and he gets in", d.bobAsksAlice},
+		{"`tokenwright requests deny` takes the approval back, and bob is refused at both servers", d.approvalIsTakenBack},
 	}
 }
 
@@ -174,9 +176,9 @@ func (d *demo) oneTicketOneToken(ctx context.Context) error {
 	return nil
 }
 
-// mayView waits until both servers decide so, and fails past the limit.
-func (d *demo) mayView(ctx context.Context, user, id string, want bool) error {
-	bearer, err := d.standsFor(ctx, user)
+// bobMayView waits until both servers decide so, and fails past the limit.
+func (d *demo) bobMayView(ctx context.Context, id string, want bool) error {
+	bearer, err := d.standsFor(ctx, "bob")
 	if err != nil {
 		return err
 	}
@@ -187,7 +189,7 @@ func (d *demo) mayView(ctx context.Context, user, id string, want bool) error {
 				"grant_type": {umaGrant}, "audience": {galleryAudience}, "permission": {id + "#view"}, "response_mode": {"decision"},
 			})
 			if err == nil && s.Status != status {
-				err = fmt.Errorf("%s decides with %d on %s for %s", server, s.Status, id, user)
+				err = fmt.Errorf("%s decides with %d on %s for bob", server, s.Status, id)
 			}
 			return err
 		}); err != nil {
@@ -204,7 +206,7 @@ func (d *demo) policyOpensAlbum(ctx context.Context) error {
 	if err := d.Cluster.Apply(ctx, bobLooksPolicy); err != nil {
 		return err
 	}
-	if err := d.mayView(ctx, "bob", teamAlbum, true); err != nil {
+	if err := d.bobMayView(ctx, teamAlbum, true); err != nil {
 		return err
 	}
 	if err := d.enters(ctx, "bob", teamPath); err != nil {
@@ -213,39 +215,89 @@ func (d *demo) policyOpensAlbum(ctx context.Context) error {
 	if _, err := d.Cluster.Kubectl(ctx, "delete", "accesspolicy", "bob-looks", "--namespace=team-a"); err != nil {
 		return err
 	}
-	if err := d.mayView(ctx, "bob", teamAlbum, false); err != nil {
+	if err := d.bobMayView(ctx, teamAlbum, false); err != nil {
 		return err
 	}
 	return d.bobIsDenied(ctx, teamPath, nil, "request_denied")
 }
 
+// bobAsksAlice has alice decide as owners do, who have no access to the cluster: with a token of her own.
 func (d *demo) bobAsksAlice(ctx context.Context) error {
 	if err := d.bobIsDenied(ctx, holidaysPath, url.Values{"submit_request": {"true"}}, "request_submitted"); err != nil {
 		return err
 	}
-	name, err := d.Cluster.Kubectl(ctx, "get", "permissionrequests", "--namespace=team-a", "--field-selector=spec.requester=bob", "-o", "name")
-	if err != nil || strings.Count(name, "\n") != 1 {
-		return errors.Join(fmt.Errorf("the requests of bob are %q", name), err)
+	bearer, err := d.standsFor(ctx, "alice")
+	if err != nil {
+		return err
 	}
-	for _, step := range []struct {
-		state string
-		may   bool
-	}{{"Approved", true}, {"Denied", false}} {
-		if _, err := d.Cluster.Kubectl(ctx, "patch", strings.TrimSpace(name), "--namespace=team-a", "--subresource=status", "--type=merge",
-			"--patch", fmt.Sprintf(`{"status":{"state":%q,"decidedBy":"alice"}}`, step.state)); err != nil {
-			return err
+	asked, err := d.askedOf(ctx, bearer)
+	if err != nil {
+		return err
+	}
+	if asked.Requester != "bob" || asked.Resource != d.gallery.holidays || asked.State != "Pending" {
+		return fmt.Errorf("alice is asked %+v", asked)
+	}
+	d.gallery.asked = asked.ID
+	body, err := json.Marshal(map[string]any{"id": asked.ID, "granted": true})
+	if err != nil {
+		return err
+	}
+	// Who asks cannot decide.
+	bobs, err := d.standsFor(ctx, "bob")
+	if err != nil {
+		return err
+	}
+	for _, by := range []struct {
+		bearer string
+		status int
+	}{{bobs, http.StatusForbidden}, {bearer, http.StatusNoContent}} {
+		s, _, err := send(ctx, http.MethodPut, d.Issuer+requestsPath, by.bearer, "application/json", body)
+		if err != nil || s.Status != by.status {
+			return errors.Join(fmt.Errorf("the approval was answered with %d %s, not with %d", s.Status, s.Error, by.status), err)
 		}
-		if err := d.mayView(ctx, "bob", d.gallery.holidays, step.may); err != nil {
-			return err
-		}
-		if step.may {
-			err = d.enters(ctx, "bob", holidaysPath)
-		} else {
-			err = d.bobIsDenied(ctx, holidaysPath, nil, "request_denied")
-		}
+	}
+	if err := d.bobMayView(ctx, d.gallery.holidays, true); err != nil {
+		return err
+	}
+	return d.enters(ctx, "bob", holidaysPath)
+}
+
+// request is what somebody asks of an owner.
+type request struct {
+	ID, Requester, Resource, State string
+}
+
+// askedOf is the one request that the owner is asked, as soon as the server sees it.
+func (d *demo) askedOf(ctx context.Context, bearer string) (request, error) {
+	var list []request
+	err := stage.Eventually(ctx, effectLimit, func() error {
+		s, _, err := send(ctx, http.MethodGet, d.Issuer+requestsPath+"?owner=alice", bearer, "", nil)
 		if err != nil {
 			return err
 		}
+		if err := json.Unmarshal([]byte(s.Body), &list); err != nil || len(list) != 1 {
+			return errors.Join(fmt.Errorf("alice sees %d requests, and not 1: %d %s", len(list), s.Status, s.Error), err)
+		}
+		return nil
+	})
+	if err != nil {
+		return request{}, err
 	}
-	return nil
+	return list[0], nil
+}
+
+// approvalIsTakenBack does what somebody does who may decide in the namespace, by the command.
+func (d *demo) approvalIsTakenBack(ctx context.Context) error {
+	namespace, name, found := strings.Cut(d.gallery.asked, "/")
+	if !found {
+		return errors.New("nothing was approved")
+	}
+	env := []string{"KUBECONFIG=" + d.Cluster.Kubeconfig}
+	if _, err := stage.Command(ctx, env, nil, stage.Binary(), "requests", "deny", name, "--namespace="+namespace); err != nil {
+		return err
+	}
+	if err := d.bobMayView(ctx, d.gallery.holidays, false); err != nil {
+		return err
+	}
+	return d.bobIsDenied(ctx, holidaysPath, nil, "request_denied")
 }

@@ -23,7 +23,10 @@ func TestRightsOfAServerWithUMA(t *testing.T) {
 	check(t, "system:serviceaccount:"+SystemNamespace+":photos-server", groups, map[string]rights{
 		"Registers resources": {
 			reason: "in the namespace of whoever registers them", namespace: "team-a", group: ourGroup, resources: []string{"protectedresources"},
-			verbs: []string{"get", "list", "watch", "create", "update", "patch", "delete"}, allowed: true,
+			verbs: []string{"get", "list", "watch", "create", "update", "delete"}, allowed: true,
+		},
+		"Patches no resource": {
+			reason: "it replaces what it has read, or nothing", namespace: "team-a", group: ourGroup, resources: []string{"protectedresources"}, verbs: []string{"patch"},
 		},
 		"Takes requests, and clears them away": {
 			reason: "of whoever was refused", namespace: "team-a", group: ourGroup, resources: []string{"permissionrequests"},

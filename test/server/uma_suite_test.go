@@ -14,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/crypto/bcrypt"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -39,38 +38,14 @@ type umaWorld struct {
 	config *rest.Config
 }
 
-// umaRights are what a server may do with UMA, and what it need not without.
-func umaRights() []rbacv1.PolicyRule {
-	of := func(resource string, verbs ...string) rbacv1.PolicyRule {
-		return rbacv1.PolicyRule{APIGroups: []string{"tokenwright.dev"}, Resources: []string{resource}, Verbs: verbs}
-	}
-	return []rbacv1.PolicyRule{
-		of("protectedresources", "create", "delete", "get", "list", "update", "watch"),
-		of("permissionrequests", "create", "delete", "get", "list", "watch"),
-		of("permissionrequests/status", "patch"),
-	}
-}
-
-func allowUMA(t *testing.T, plane *controlplane.Plane) {
-	t.Helper()
-	role := &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: "tokenwright-server-uma"}, Rules: umaRights()}
-	binding := &rbacv1.ClusterRoleBinding{
-		ObjectMeta: metav1.ObjectMeta{Name: "tokenwright-server-uma"},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Namespace: system, Name: "tokenwright-server"}},
-	}
-	for _, object := range []client.Object{role, binding} {
-		if err := plane.Client.Create(t.Context(), object); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
 // startUMA runs both servers; change may be nil.
 func startUMA(t *testing.T, change func(*tokenserver.Options)) *umaWorld {
 	t.Helper()
 	plane := startPlane(t, controlplane.Options{})
-	allowUMA(t, plane)
+	config, err := plane.UMAServerConfig(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
 	options := func(pod string) func(*tokenserver.Options) {
 		return func(o *tokenserver.Options) {
 			o.UMA, o.PodName = true, pod
@@ -79,11 +54,7 @@ func startUMA(t *testing.T, change func(*tokenserver.Options)) *umaWorld {
 			}
 		}
 	}
-	w := &umaWorld{world: startOn(t, plane, options("server-0"))}
-	var err error
-	if w.config, err = plane.ServerConfig(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	w := &umaWorld{world: startOn(t, plane, options("server-0")), config: config}
 	w.second = serve(t, plane, w.config, options("server-1"))
 	w.second.ready(t)
 	for name, labels := range map[string]map[string]string{"shop": {"orders": "yes"}, "shop-b": {"orders": "yes"}, "strangers": nil} {
