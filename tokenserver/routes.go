@@ -3,6 +3,7 @@ package tokenserver
 import (
 	"crypto/rand"
 	"net/http"
+	"runtime"
 	"slices"
 
 	"github.com/tokenwright/tokenwright/tokenserver/discovery"
@@ -106,6 +107,7 @@ func (s *server) granter() *grant.Granter {
 	granter := &grant.Granter{
 		Snapshots: s.parts.Snapshots, Authenticator: s.parts.Authenticator, Audit: s.audit, Metrics: s.metrics, Log: s.options.Log,
 		Current: s.current, Logins: record.NewLoginLimits(), Stores: &record.Limits{}, Requests: s.parts.Requests,
+		Walks: grant.NewWalks(2 * runtime.GOMAXPROCS(0)),
 		Issuer: &issue.Issuer{
 			Name: s.options.Issuer, Audit: s.audit, Metrics: s.metrics, Random: rand.Reader, Explain: s.options.AuditExplain,
 			Fence: s.parts.Fence, Log: s.options.Log, Lists: lists,

@@ -125,12 +125,12 @@ func (w *umaWorld) ticket(t testing.TB, change func(*token.TicketClaims), permis
 		t.Fatal(err)
 	}
 	claims := token.TicketClaims{
-		Issuer: issuerName, Audience: api, ClientID: "rs", ID: id, Expiry: now + 300, NotBefore: now - 60, IssuedAt: now - 60, Permissions: permissions,
+		Issuer: issuerName, ResourceServer: api, RequestedBy: "rs", ID: id, Expiry: now + 300, NotBefore: now - 60, IssuedAt: now - 60, Permissions: permissions,
 	}
 	if change != nil {
 		change(&claims)
 	}
-	text, err := w.snapshots.Load().Audiences[claims.Audience].Signer.Sign(token.TypeTicket, claims)
+	text, err := w.snapshots.Load().Audiences[claims.ResourceServer].Signer.Sign(token.TypeTicket, claims)
 	if err != nil {
 		t.Fatal(err)
 	}

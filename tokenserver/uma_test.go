@@ -217,7 +217,7 @@ func TestTickets(t *testing.T) {
 		"An RPT":                            {"it is another kind", "alice", "secret", w.form(t, "/token", "alice", "secret", umaForm()).text(t, "access_token"), nil, 400, notOurs, false},
 		"An access token":                   {"it is another kind", "alice", "secret", w.aat(t, "alice", "secret", api, "order:eu-1:read"), nil, 400, notOurs, false},
 		"Nonsense":                          {"", "alice", "secret", "x", nil, 400, notOurs, false},
-		"Of a client whose tokens are gone": {"", "alice", "secret", w.ticket(t, func(c *token.TicketClaims) { c.ClientID = "robot" }, reads("orders/eu-1")...), nil, 400, problemOf("invalid_grant", "the permission ticket was revoked"), false},
+		"Of a client whose tokens are gone": {"", "alice", "secret", w.ticket(t, func(c *token.TicketClaims) { c.RequestedBy = "robot" }, reads("orders/eu-1")...), nil, 400, problemOf("invalid_grant", "the permission ticket was revoked"), false},
 		"Without an end":                    {"it could not be remembered that it was used", "alice", "secret", w.ticketWithout(t, "exp"), nil, 400, notOurs, false},
 		"Stolen, by nobody":                 {"nothing is said of it, and it stays good", "", "", w.ticket(t, nil, reads("orders/eu-1")...), nil, 401, problemOf("invalid_client", "the caller must prove who it is"), false},
 		"Stolen, with a wrong password":     {"", "alice", "guess", w.ticket(t, nil, reads("orders/eu-1")...), nil, 401, problemOf("invalid_client", "the credentials were not accepted"), false},
@@ -242,7 +242,8 @@ func TestTickets(t *testing.T) {
 func (w *umaWorld) ticketWithout(t testing.TB, name string) string {
 	t.Helper()
 	return w.sign(t, token.TypeTicket, api, func(c map[string]any) {
-		c["permissions"] = []any{map[string]any{"rsid": "orders/eu-1", "scopes": []string{"read"}}}
+		c["aud"], c["tokenwright.dev/resource_server"], c["tokenwright.dev/requested_by"] = issuerName, api, "rs"
+		c["tokenwright.dev/permissions"] = []any{map[string]any{"rsid": "orders/eu-1", "scopes": []string{"read"}}}
 		delete(c, "scope")
 		delete(c, name)
 	})
@@ -338,7 +339,7 @@ func TestOwnersAreAsked(t *testing.T) {
 	}
 	ticket := submitted("with a ticket", ask("bob", "hunter2", "ticket", w.ticket(t, nil, viewing)))
 	expect("with a ticket", "bob beach view")
-	if verified, err := w.snapshots.Load().Verify(ticket, issuerName, time.Now(), token.TypeTicket); err != nil || verified.ClientID != "rs" {
+	if verified, err := w.snapshots.Load().Verify(ticket, issuerName, time.Now(), token.TypeTicket); err != nil || verified.RequestedBy != "rs" {
 		t.Errorf("another ticket of the same resource server: %v, %v", verified, err)
 	}
 	again := submitted("with the next ticket", ask("bob", "hunter2", "ticket", ticket))

@@ -23,7 +23,7 @@ type Authenticator interface {
 	Authenticate(ctx context.Context, from *snapshot.Snapshot, credentials identity.Credentials, now time.Time) (caller.Caller, error)
 }
 
-// Granter takes requests through the steps. All fields but Records, Current, Logins, Stores and Requests are required.
+// Granter takes requests through the steps. All fields but Records, Current, Logins, Stores, Requests and Walks are required.
 type Granter struct {
 	Snapshots     *snapshot.Holder
 	Authenticator Authenticator
@@ -39,9 +39,11 @@ type Granter struct {
 	Stores *record.Limits
 	// Requests takes what is asked of owners of protected resources; nil: nobody is asked.
 	Requests permission.Requests
-	Audit    *audit.Log
-	Metrics  *metrics.Metrics
-	Log      logr.Logger
+	// Walks bounds asks for very many resources; nil: nothing does.
+	Walks   *Walks
+	Audit   *audit.Log
+	Metrics *metrics.Metrics
+	Log     logr.Logger
 }
 
 // Grant answers the request with a token, or with an *Error. A refusal is audited too, as far as the audit log keeps up.

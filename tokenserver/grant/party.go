@@ -142,7 +142,7 @@ func (g *Granter) idToken(ctx context.Context, from *snapshot.Snapshot, request 
 
 // bound is what of the asks the caller's token reaches for, if it is ours. One with the word for it stands for the caller; another
 // gives no more than its scopes say, and only at its own audience.
-func (p *party) bound(asks []permission.Ask, audience string) (reached []permission.Ask, whole bool, failure *Error) {
+func (p *party) bound(from *snapshot.Snapshot, asks []permission.Ask, audience string) (reached []permission.Ask, whole bool, failure *Error) {
 	if p.held == nil || standsFor(&p.held.Signed) {
 		return asks, true, nil
 	}
@@ -152,7 +152,7 @@ func (p *party) bound(asks []permission.Ask, audience string) (reached []permiss
 			Kind: InsufficientScope, Message: "the token does not stand for the caller here: ask for one with the scope " + issue.ScopeUMA,
 		}
 	}
-	reached, whole = permission.Within(asks, has)
+	reached, whole = permission.Within(from.Resources, audience, asks, has)
 	return reached, whole, nil
 }
 

@@ -162,7 +162,7 @@ func TestNewTicket(t *testing.T) {
 				return
 			}
 			verified, err := from.Verify(text, p.Issuer.Name, now, token.TypeTicket)
-			if err != nil || verified.Audience != service || verified.ClientID != "rs" || verified.Subject != "" || verified.Expiry != now.Add(5*time.Minute).Unix() {
+			if err != nil || verified.Audience != p.Issuer.Name || verified.ResourceServer != service || verified.RequestedBy != "rs" || verified.Subject != "" || verified.Expiry != now.Add(5*time.Minute).Unix() {
 				t.Fatalf("ticket: %v, %+v", err, verified)
 			}
 			got, err := verified.Permissions()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/tokenwright/tokenwright/tokenserver/identity"
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/permission"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
@@ -31,14 +32,16 @@ func (g *Granter) NewTicket(ctx context.Context, from *snapshot.Snapshot, pat *S
 		ID: request.ID, Grant: nameTicket, SourceIP: request.Source, Time: request.Time, Caller: pat.Caller,
 		SubjectTokenID: pat.Held.ID, Audience: from.Audiences[pat.Held.Audience], Policies: from.Policies,
 	}
-	text, failure := g.newTicket(from, progress, asked)
+	text, failure := g.newTicket(from, progress, issue.By(pat.Caller), asked)
 	if failure != nil {
 		g.refused(progress, failure)
 	}
 	return text, failure
 }
 
-func (g *Granter) newTicket(from *snapshot.Snapshot, progress *issue.Request, asked []token.Permission) (string, *Error) {
+func (g *Granter) newTicket(
+	from *snapshot.Snapshot, progress *issue.Request, by issue.ResourceServer, asked []token.Permission,
+) (string, *Error) {
 	switch {
 	case g.Records == nil:
 		failure := errNoTickets
@@ -54,7 +57,7 @@ func (g *Granter) newTicket(from *snapshot.Snapshot, progress *issue.Request, as
 		r := from.Resources.ByID(progress.Audience.Name, p.ID)
 		progress.Scopes = append(progress.Scopes, scope.Scope{Type: r.Type, Name: r.ID, Actions: p.Scopes})
 	}
-	text, err := g.Issuer.Ticket(progress, permissions)
+	text, err := g.Issuer.Ticket(progress, by, permissions)
 	switch {
 	case errors.Is(err, issue.ErrTicketTooLarge):
 		return "", &Error{Kind: InvalidRequest, Message: "the ticket would be longer than 7 KiB: ask for fewer permissions", Cause: err}
@@ -79,11 +82,11 @@ func (g *Granter) ticket(from *snapshot.Snapshot, request *UMARequest, progress 
 		message = "the permission ticket has expired"
 	case err != nil || signed.Expiry == 0:
 		message = "the permission ticket is not one of this server"
-	case request.Audience != "" && request.Audience != signed.Audience:
+	case request.Audience != "" && request.Audience != signed.ResourceServer:
 		message = "the permission ticket is of another resource server"
 	case revocations.Token(signed.ID):
 		message = messageSpent
-	case revocations.Subject(signed.ClientID, signed.Audience, time.Unix(signed.IssuedAt, 0)):
+	case revocations.Subject(signed.RequestedBy, signed.ResourceServer, time.Unix(signed.IssuedAt, 0)):
 		message = "the permission ticket was revoked"
 	default:
 		return &signed, nil
@@ -128,7 +131,8 @@ func (g *Granter) mayStore(progress *issue.Request) *Error {
 
 // owners are the denied asks whose resources have somebody who may be asked.
 func (g *Granter) owners(request *UMARequest, progress *issue.Request, a *asked) ([]permission.Ask, *Error) {
-	if !request.Submit || g.Requests == nil || !a.denied(request) {
+	wanted := request.Submit || request.SubmitOne && len(a.Denied) == 1
+	if !wanted || g.Requests == nil || !a.denied(request) {
 		return nil, nil
 	}
 	var owned []permission.Ask
@@ -144,28 +148,34 @@ func (g *Granter) owners(request *UMARequest, progress *issue.Request, a *asked)
 }
 
 // deny says no. Where owners may be asked, that is stored first.
-func (g *Granter) deny(ctx context.Context, progress *issue.Request, ticket *token.Verified, owners []permission.Ask) *Error {
-	taken := false
+func (g *Granter) deny(
+	ctx context.Context, from *snapshot.Snapshot, progress *issue.Request, ticket *token.Verified, owners []permission.Ask,
+) *Error {
+	denied := &Error{Kind: RequestDenied, Message: "no policy grants what was asked for"}
+	if len(owners) > 0 && ticket != nil && !g.stillProtects(from, progress, ticket) {
+		return denied
+	}
+	var taken []permission.Ask
 	for _, ask := range owners {
 		if failure := g.mayStore(progress); failure != nil {
 			return failure
 		}
 		switch err := g.Requests.Submit(ctx, progress.Caller.Username, ask.Resource, ask.Scopes); {
 		case err == nil:
-			taken = true
+			taken = append(taken, ask)
 		case errors.Is(err, permission.ErrNotTaken):
 		default:
 			return &Error{Kind: Unavailable, Message: "the owners cannot be asked at present", RetryAfter: retryAfter, Cause: err}
 		}
 	}
-	if !taken {
-		return &Error{Kind: RequestDenied, Message: "no policy grants what was asked for"}
+	if len(taken) == 0 {
+		return denied
 	}
 	failure := &Error{Kind: RequestSubmitted, Message: "the owners were asked", Interval: askAgain}
 	if ticket == nil {
 		return failure
 	}
-	again, err := g.another(progress, ticket)
+	again, err := g.another(progress, ticket, taken)
 	if err != nil {
 		return issueError(err)
 	}
@@ -173,13 +183,23 @@ func (g *Granter) deny(ctx context.Context, progress *issue.Request, ticket *tok
 	return failure
 }
 
-// another is a ticket for the same as one that was used, of the same resource server.
-func (g *Granter) another(progress *issue.Request, ticket *token.Verified) (string, error) {
-	permissions, err := ticket.Permissions()
-	if err != nil {
-		return "", err
-	}
+// stillProtects asks policy whether who asked for a ticket may still do so: its next one would else be for as long as somebody
+// asks. From where it would ask is not known.
+func (g *Granter) stillProtects(from *snapshot.Snapshot, progress *issue.Request, ticket *token.Verified) bool {
+	who, err := identity.Recall(from, ticket.RequestedBy, ticket.Provider, time.Unix(ticket.IssuedAt, 0))
+	return err == nil && g.May(from, who, &Request{ID: progress.ID, Time: progress.Time}, ticket.ResourceServer, issue.ActionUMA)
+}
+
+// another is a ticket of the same resource server as one that was used, for what its owner was asked. What the resource server said
+// of the request before is not said of the next one: that may come much later, and so on without end.
+func (g *Granter) another(progress *issue.Request, ticket *token.Verified, asks []permission.Ask) (string, error) {
 	next := *progress
-	next.Grant, next.Client = nameTicket, ticket.ClientID
-	return g.Issuer.Ticket(&next, permissions)
+	next.Grant, next.Client, next.Scopes = nameTicket, ticket.RequestedBy, nil
+	permissions := make([]token.Permission, len(asks))
+	for n, ask := range asks {
+		permissions[n] = token.Permission{ID: ask.Resource.ID, Scopes: ask.Scopes}
+		next.Scopes = append(next.Scopes, scope.Scope{Type: ask.Resource.Type, Name: ask.Resource.ID, Actions: ask.Scopes})
+	}
+	by := issue.ResourceServer{Username: ticket.RequestedBy, Provider: ticket.Provider}
+	return g.Issuer.Ticket(&next, by, permissions)
 }

@@ -40,67 +40,105 @@ func (g *Granter) umaSteps(ctx context.Context, request *UMARequest, progress *i
 	}
 	progress.Caller = party.caller
 
-	// 4. At what resource server, and whether a token of another one is good there.
-	ticket, failure := g.resourceServer(from, request, progress)
-	if failure != nil {
-		return UMAAnswer{}, failure
-	}
-	if failure := g.mayReach(party, progress); failure != nil {
-		return UMAAnswer{}, failure
-	}
-	if failure := g.mayHaveRPT(request, progress); failure != nil {
-		return UMAAnswer{}, failure
-	}
-
-	// 5. For what.
-	asked, failure := g.asked(ctx, from, request, progress, party, ticket)
+	// 4. With what ticket.
+	ticket, failure := g.cameWith(from, request, progress)
 	if failure != nil {
 		return UMAAnswer{}, failure
 	}
 
-	// 6. Decide.
-	least := time.Duration(0)
-	if request.Mode == ModeToken {
-		least = issue.MinLifetime
+	// 5. For what, at what resource server, and what the policies say of it.
+	end, failure := g.Walks.begin(ctx, size(from, request))
+	if failure != nil {
+		return UMAAnswer{}, failure
 	}
-	g.Issuer.Decide(progress, &asked.Permissions, least)
-	owners, failure := g.owners(request, progress, asked)
+	defer end()
+	asked, failure := g.decided(ctx, from, request, progress, party, ticket)
 	if failure != nil {
 		return UMAAnswer{}, failure
 	}
 
-	// 7. The ticket is used up, whatever the answer is. Of all who come with it, one gets past this.
+	// 6. The ticket is used up, whatever the answer is. Of all who come with it, one gets past this.
 	if failure := g.spend(ctx, progress, ticket); failure != nil {
 		return UMAAnswer{}, failure
 	}
 
+	// 7. To store that takes a while. What was taken back in it must not be given.
+	if now := g.Snapshots.Load(); ticket != nil && now != from {
+		from = now
+		if asked, failure = g.decided(ctx, from, request, progress, party, ticket); failure != nil {
+			return UMAAnswer{}, failure
+		}
+	}
+
 	// 8. Mint and audit, or say no.
 	if asked.denied(request) {
-		return UMAAnswer{}, g.deny(ctx, progress, ticket, owners)
+		return UMAAnswer{}, g.deny(ctx, from, progress, ticket, asked.owners)
 	}
 	return g.answer(request, progress, party, asked)
 }
 
-// resourceServer finds the audience: that of the ticket, or the one that is named.
-func (g *Granter) resourceServer(from *snapshot.Snapshot, request *UMARequest, progress *issue.Request) (*token.Verified, *Error) {
+// size is how many resources are asked about; a ticket has few.
+func size(from *snapshot.Snapshot, request *UMARequest) int {
+	query := request.Permissions
+	switch {
+	case request.Ticket != "":
+		return permission.MaxInTicket
+	case query == nil:
+		query = &permission.Query{}
+	}
+	return query.Size(from.Resources, request.Audience)
+}
+
+// decided finds what is asked for, and asks the policies of a snapshot about it.
+func (g *Granter) decided(
+	ctx context.Context, from *snapshot.Snapshot, request *UMARequest, progress *issue.Request, p *party, ticket *token.Verified,
+) (*asked, *Error) {
+	if failure := g.resourceServer(from, request, progress, ticket); failure != nil {
+		return nil, failure
+	}
+	if failure := g.mayReach(p, progress); failure != nil {
+		return nil, failure
+	}
+	if failure := g.mayHaveRPT(request, progress); failure != nil {
+		return nil, failure
+	}
+	a, failure := g.asked(ctx, from, request, progress, p, ticket)
+	if failure != nil {
+		return nil, failure
+	}
+	least := time.Duration(0)
+	if request.Mode == ModeToken {
+		least = issue.MinLifetime
+	}
+	g.Issuer.Decide(progress, &a.Permissions, least)
+	a.owners, failure = g.owners(request, progress, a)
+	return a, failure
+}
+
+// cameWith is the ticket that came; nil if none did.
+func (g *Granter) cameWith(from *snapshot.Snapshot, request *UMARequest, progress *issue.Request) (*token.Verified, *Error) {
 	// A server that is cut off knows neither what was spent and revoked, nor what is denied by now.
 	if err := g.Issuer.Fence.Check(request.Time); err != nil {
 		return nil, &Error{Kind: Unavailable, Message: "what is granted is not known at present", RetryAfter: retryAfter, Cause: err}
 	}
-	name, ticket := request.Audience, (*token.Verified)(nil)
-	if request.Ticket != "" {
-		var failure *Error
-		if ticket, failure = g.ticket(from, request, progress); failure != nil {
-			return nil, failure
-		}
-		name = ticket.Audience
+	if request.Ticket == "" {
+		return nil, nil
+	}
+	return g.ticket(from, request, progress)
+}
+
+// resourceServer finds the audience: that of the ticket, or the one that is named.
+func (g *Granter) resourceServer(from *snapshot.Snapshot, request *UMARequest, progress *issue.Request, ticket *token.Verified) *Error {
+	name := request.Audience
+	if ticket != nil {
+		name = ticket.ResourceServer
 	}
 	audience, known := from.Audiences[name]
 	if !known {
-		return nil, &Error{Kind: UnknownAudience, Message: "the audience is not known here"}
+		return &Error{Kind: UnknownAudience, Message: "the audience is not known here"}
 	}
 	progress.Audience, progress.Policies = audience, from.Policies
-	return ticket, nil
+	return nil
 }
 
 // mayHaveRPT refuses what could not become a token, before a ticket is used up for it.
@@ -122,6 +160,8 @@ type asked struct {
 	issue.Permissions
 	// whole says that nothing was left out that was named.
 	whole bool
+	// owners are the denied asks about which owners are to be asked.
+	owners []permission.Ask
 }
 
 // asked finds the resources that are asked for, and those of an older token.
@@ -155,7 +195,7 @@ func (g *Granter) asked(
 		}
 		a.Asks = permission.Upgrade(older, a.Asks)
 	}
-	within, whole, failure := p.bound(a.Asks, audience)
+	within, whole, failure := p.bound(from, a.Asks, audience)
 	a.Asks, a.whole = within, a.whole && whole
 	a.Describe(progress)
 	return a, failure
@@ -212,8 +252,10 @@ func (g *Granter) answer(request *UMARequest, progress *issue.Request, p *party,
 		return answer, nil
 	}
 	form := issue.Form{UMA1: request.UMA1}
-	if request.AccessToken && p.held != nil {
-		form.AccessToken = request.Bearer // ours, and nobody else's
+	if request.AccessToken && p.held != nil && p.held.Record == nil && p.held.Audience == progress.Audience.Name {
+		// Ours, and nobody else's; for this resource server, which it would else let go to another in the caller's name; and not one
+		// that lasts.
+		form.AccessToken = request.Bearer
 	}
 	var err error
 	answer.Token, err = g.Issuer.RPT(progress, &a.Permissions, form)

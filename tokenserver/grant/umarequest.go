@@ -58,6 +58,8 @@ type UMARequest struct {
 	Names bool
 	// Submit says that the owners are to be asked for what is denied.
 	Submit bool
+	// SubmitOne says that the owner is to be asked if one resource is denied, and not if several are.
+	SubmitOne bool
 	// UMA1 wants the older form of token, and AccessToken the caller's own access token in it.
 	UMA1, AccessToken bool
 }

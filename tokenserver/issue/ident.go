@@ -95,7 +95,7 @@ func (i *Issuer) NonExpiring(request *Request, until time.Time, store func(thumb
 		return Token{}, err
 	}
 	as.recorded, as.lists = &id, i.Lists
-	at := times{issued: request.Time.Add(-backdate).Unix()}
+	at := times{issued: request.Time.Add(-Backdate).Unix()}
 	minted, record, err := i.sign(request, as, &verdict, at, id.String())
 	if err != nil {
 		return Token{}, err

@@ -24,8 +24,8 @@ const (
 	MinLifetime = token.MinLifetime
 	// MaxToken is the longest token in bytes: proxies in front of registries commonly refuse headers past 8 KiB.
 	MaxToken = 7 << 10
-	// backdate is how far iat and nbf lie in the past, for verifiers whose clock is behind; zot allows no leeway.
-	backdate = time.Minute
+	// Backdate is how far iat and nbf lie in the past, for verifiers whose clock is behind; zot allows no leeway.
+	Backdate = time.Minute
 )
 
 // The errors of Registry and Access.
@@ -184,7 +184,7 @@ func (i *Issuer) mint(request *Request, as kind, verdict verdict, lifetime time.
 	if expires.Sub(issued) < MinLifetime {
 		return Token{}, audit.Record{}, fmt.Errorf("%w: it would end at %s", ErrEnds, expires.UTC().Format(time.RFC3339))
 	}
-	minted, record, err := i.sign(request, as, &verdict, times{issued.Add(-backdate).Unix(), expires.Unix()}, id)
+	minted, record, err := i.sign(request, as, &verdict, times{issued.Add(-Backdate).Unix(), expires.Unix()}, id)
 	minted.ExpiresIn, record.Expires = expires.Sub(issued), expires.UTC()
 	return minted, record, err
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
+	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
@@ -98,16 +99,20 @@ func (accessToken) standsFor(request *Request) bool {
 }
 
 func (t accessToken) claims(request *Request, v *verdict, at times, issuer, id string) (string, token.Claims) {
-	vouched := ""
-	if namespace, _ := request.Caller.ServiceAccount(); namespace != "" {
-		vouched = request.Caller.Provider // of other users the prefix of the name says it
-	}
 	return token.TypeAccess, token.AccessClaims{
 		Issuer: issuer, Subject: request.Caller.Username, Audience: request.Audience.Name, ID: id,
 		Expiry: at.expires, NotBefore: at.issued, IssuedAt: at.issued,
 		ClientID: cmp.Or(request.Client, request.Caller.Username), Scope: t.scope(request, v), Application: v.application,
-		Provider: vouched, Through: request.Through,
+		Provider: vouched(request.Caller), Through: request.Through,
 	}
+}
+
+// vouched is the provider of a ServiceAccount; of other users the prefix of the name says it.
+func vouched(who caller.Caller) string {
+	if namespace, _ := who.ServiceAccount(); namespace == "" {
+		return ""
+	}
+	return who.Provider
 }
 
 // ScopeUMA is the scope that asks for an access token which stands for the caller where requesting party tokens are issued, and

@@ -1,7 +1,6 @@
 package issue
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
+	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/permission"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
@@ -96,6 +96,9 @@ type Form struct {
 
 // RPT issues a requesting party token (UMA 2.0, Grant, section 3.3.5) for what was decided.
 func (i *Issuer) RPT(request *Request, p *Permissions, form Form) (Token, error) {
+	if p.Outgrows(MaxToken, p.Names) {
+		return Token{}, fmt.Errorf("%w: its permissions alone", ErrTooLarge) // before a megabyte of them is signed
+	}
 	return i.issue(request, rptToken{permissions: p, form: form})
 }
 
@@ -137,9 +140,16 @@ const TicketLifetime = 5 * time.Minute
 // ErrTicketTooLarge says that a permission ticket would be longer than MaxToken.
 var ErrTicketTooLarge = errors.New("the permission ticket would be too long")
 
-// Ticket issues a permission ticket (UMA 2.0, Federated Authorization, section 4). The request's caller is who asks for it in
-// the resource server's name. It is recorded like a token, and stored nowhere.
-func (i *Issuer) Ticket(request *Request, permissions []token.Permission) (string, error) {
+// ResourceServer is who asks for a permission ticket in the name of the resource server, and the provider that vouched where the
+// name does not say it.
+type ResourceServer struct{ Username, Provider string }
+
+// By is the resource server's caller, as a ticket has it.
+func By(who caller.Caller) ResourceServer { return ResourceServer{who.Username, vouched(who)} }
+
+// Ticket issues a permission ticket (UMA 2.0, Federated Authorization, section 4) for the request's audience. It is recorded like
+// a token, and stored nowhere.
+func (i *Issuer) Ticket(request *Request, by ResourceServer, permissions []token.Permission) (string, error) {
 	lifetime, err := i.usable(request.Audience, request.Time)
 	if err != nil {
 		return "", err
@@ -151,8 +161,8 @@ func (i *Issuer) Ticket(request *Request, permissions []token.Permission) (strin
 	issued := request.Time.Truncate(time.Second)
 	expires := issued.Add(min(lifetime, TicketLifetime))
 	text, err := request.Audience.Signer.Sign(token.TypeTicket, token.TicketClaims{
-		Issuer: i.Name, Audience: request.Audience.Name, ClientID: cmp.Or(request.Client, request.Caller.Username), ID: id,
-		Expiry: expires.Unix(), NotBefore: issued.Add(-backdate).Unix(), IssuedAt: issued.Add(-backdate).Unix(), Permissions: permissions,
+		Issuer: i.Name, ResourceServer: request.Audience.Name, RequestedBy: by.Username, Provider: by.Provider, ID: id,
+		Expiry: expires.Unix(), NotBefore: issued.Add(-Backdate).Unix(), IssuedAt: issued.Add(-Backdate).Unix(), Permissions: permissions,
 	})
 	switch {
 	case err != nil:

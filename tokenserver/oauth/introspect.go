@@ -6,6 +6,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
+	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
@@ -96,7 +97,8 @@ func (s *Server) introspect(r *http.Request, q *question) (Introspection, error)
 	return answer, nil
 }
 
-// permissionsOf are those of a requesting party token whose resources are still served, with the scopes that these still have.
+// permissionsOf are those of a requesting party token whose resources are still served, with the scopes that these still have. What
+// was created since the token was issued is another resource, which may be another tenant's: nobody decided about it.
 func permissionsOf(from *snapshot.Snapshot, h *grant.Held) ([]Permission, error) {
 	held, err := h.Signed.Permissions()
 	if err != nil {
@@ -105,7 +107,7 @@ func permissionsOf(from *snapshot.Snapshot, h *grant.Held) ([]Permission, error)
 	list := []Permission{}
 	for _, p := range held {
 		r := from.Resources.ByID(h.Audience, p.ID)
-		if r == nil {
+		if r == nil || r.Created.After(h.Issued.Add(issue.Backdate)) {
 			continue
 		}
 		scopes := slices.DeleteFunc(p.Scopes, func(s string) bool { return !r.Has(s) })

@@ -9,7 +9,6 @@ import (
 
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
-	"github.com/tokenwright/tokenwright/tokenserver/scope"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
 
@@ -50,8 +49,8 @@ type Answer struct {
 
 // Evaluate asks the policies about each.
 //
-// They are asked in the order of the ids, so that the same asks get the same answer, whatever their order, also where the budget
-// of expressions is spent before the end.
+// They are asked in the order of the ids, those that the client named before those of sets, so that the same asks get the same
+// answer, whatever their order, also where the budget of expressions is spent before the end.
 func (a *Asker) Evaluate(asks []Ask) Answer {
 	decided := make([]Granted, len(asks))
 	if slices.IsSortedFunc(asks, compareAsks) {
@@ -78,7 +77,15 @@ func (a *Asker) Evaluate(asks []Ask) Answer {
 	return answer
 }
 
-func compareAsks(a, b Ask) int { return strings.Compare(a.Resource.ID, b.Resource.ID) }
+func compareAsks(a, b Ask) int {
+	switch {
+	case a.Named == b.Named:
+		return strings.Compare(a.Resource.ID, b.Resource.ID)
+	case a.Named:
+		return -1
+	}
+	return 1
+}
 
 // missing are the scopes that the client named and did not get.
 func (g *Granted) missing() []string {
@@ -159,26 +166,4 @@ func (a *Answer) Permissions(names bool) []token.Permission {
 		}
 	}
 	return list
-}
-
-// Within returns what of the asks lies within the scopes of a token: it gives no more than it says. Its scopes name a resource
-// as rules do, by the name of its object. Whole is false if a resource that the client named is left out.
-func Within(asks []Ask, has []scope.Scope) (within []Ask, whole bool) {
-	type object struct{ typ, name string }
-	may := make(map[object][]string, len(has))
-	for _, s := range has {
-		may[object{s.Type, s.Name}] = s.Actions
-	}
-	whole = true
-	for _, ask := range asks {
-		actions := may[object{ask.Resource.Type, ask.Resource.Object}]
-		scopes := slices.DeleteFunc(slices.Clone(ask.Scopes), func(s string) bool { return !slices.Contains(actions, s) })
-		if len(scopes) == 0 {
-			whole = whole && !ask.Named
-			continue
-		}
-		ask.Scopes = scopes
-		within = append(within, ask)
-	}
-	return within, whole
 }

@@ -342,9 +342,10 @@ func TestWhatWasSaidOfARequestEnds(t *testing.T) {
 }
 
 func TestWithinTheScopesOfAToken(t *testing.T) {
-	asks, _ := Of(catalog(t), audience, []token.Permission{{ID: "team-a/one"}, {ID: "team-a/two"}}, true)
+	c := catalog(t)
+	asks, _ := Of(c, audience, []token.Permission{{ID: "team-a/one"}, {ID: "team-a/two"}}, true)
 	has := []scope.Scope{{Type: "album", Name: "one", Actions: []string{"edit", "none", "view"}}, {Type: "printer", Name: "two", Actions: []string{"view"}}}
-	within, whole := Within(asks, has)
+	within, whole := Within(c, audience, asks, has)
 	if diff := cmp.Diff([]string{"one#edit,view ()"}, spelled(within)); diff != "" || whole {
 		t.Errorf("whole = %v (-want +got):\n%s", whole, diff)
 	}
@@ -363,6 +364,8 @@ func TestClaims(t *testing.T) {
 		good   bool
 	}{
 		"None": {nil, true}, "Two values": {map[string][]string{"ward": {"7", ""}}, true}, "Too many": {many, false},
+		"An issuer's name": {map[string][]string{"iss": {"https://github.com"}}, false}, "A mail address": {map[string][]string{"email": {"x"}}, false},
+		"In capitals": {map[string][]string{"Groups": {"x"}}, false}, "Like a name": {map[string][]string{"subject": {"x"}}, true},
 		"No values": {map[string][]string{"a": {}}, false}, "No name": {map[string][]string{"": {"x"}}, false},
 		"Too many values":  {map[string][]string{"a": make([]string, 17)}, false},
 		"A long name":      {map[string][]string{strings.Repeat("a", 65): {"x"}}, false},

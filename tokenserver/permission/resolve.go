@@ -73,13 +73,9 @@ func (q *Query) find(catalog *resource.Catalog, audience, text string) *resource
 
 // resolve adds the resources of a set that have one of the scopes.
 func (s *set) resolve(a *asks, catalog *resource.Catalog, audience, username string) error {
-	members := catalog.All(audience)
-	if s.kind != ofAudience {
-		if members = catalog.OfType(audience, s.typ); len(members) == 0 {
-			return ErrUnknownResource
-		}
-	} else if len(s.scopes) == 1 {
-		members = catalog.WithScope(audience, s.scopes[0])
+	members := s.members(catalog, audience)
+	if s.kind != ofAudience && len(members) == 0 {
+		return ErrUnknownResource
 	}
 	seen := make([]bool, len(s.scopes))
 	for _, r := range members {
@@ -101,6 +97,17 @@ func (s *set) resolve(a *asks, catalog *resource.Catalog, audience, username str
 		return ErrUnknownScope
 	}
 	return nil
+}
+
+// members are the resources among which those of the set are.
+func (s *set) members(catalog *resource.Catalog, audience string) []*resource.Resource {
+	switch {
+	case s.kind != ofAudience:
+		return catalog.OfType(audience, s.typ)
+	case len(s.scopes) == 1:
+		return catalog.WithScope(audience, s.scopes[0])
+	}
+	return catalog.All(audience)
 }
 
 func (s *set) holds(r *resource.Resource, username string) bool {

@@ -84,10 +84,54 @@ func TestOneTokenIsBounded(t *testing.T) {
 		x.Decide(request(as(rich()), ask("repository", "team-a/app", "pull", "push", "delete"),
 			func(req *Request) { req.Budget = budget }))
 	}
-	t.Logf("took %v, spent %v", time.Since(start), budget.spent)
-	for t1, spent := range budget.spent {
+	t.Logf("took %v, spent %d and %d", time.Since(start), budget.platform.spent, budget.tenants.spent)
+	for name, spent := range map[string]uint64{"the platform": budget.platform.spent, "the tenant": budget.namespaces["team-a"].spent} {
 		if spent < maxCost || spent > maxCost+2*expr.MaxCost {
-			t.Errorf("tier %d spent %d", t1, spent)
+			t.Errorf("%s spent %d", name, spent)
 		}
+	}
+}
+
+// TestTenantsSpendTheirOwn has a token for resources of many namespaces: the dear expressions of some take nothing from another,
+// and all of them together not more than a few could.
+func TestTenantsSpendTheirOwn(t *testing.T) {
+	in := func(namespace string) change {
+		return func(o *object) { o.namespace, o.spec.Rules = namespace, rules("repository", namespace+"/**", "pull") }
+	}
+	var objects []object
+	for n := range 20 {
+		for i := range 10 {
+			dear := cel(fmt.Sprintf("%s || action == 'x%d'", expensive, i))
+			objects = append(objects, ofTenant(dear, in(fmt.Sprint("evil-", n)), func(o *object) { o.name = fmt.Sprint("p", i) }))
+		}
+	}
+	objects = append(objects, ofTenant(cel("action != ''"), in("good")))
+	x := index(objects)
+	decide := func(budget *Budget, namespace string) []string {
+		return x.Decide(request(as(rich()), ask("repository", namespace+"/app", "pull"), func(req *Request) {
+			req.Budget, req.Admits = budget, func(string) bool { return true }
+		})).Granted
+	}
+	one := NewBudget()
+	for range 10 {
+		decide(one, "evil-0")
+	}
+	if got := decide(one, "good"); len(got) != 1 {
+		t.Error("a tenant takes away what another allows")
+	}
+	all := NewBudget()
+	start := time.Now()
+	for n := range 20 {
+		decide(all, fmt.Sprint("evil-", n))
+	}
+	t.Logf("took %v, spent %d", time.Since(start), all.tenants.spent)
+	if all.tenants.spent < maxTenants || all.tenants.spent > maxTenants+2*expr.MaxCost {
+		t.Errorf("all tenants spent %d", all.tenants.spent)
+	}
+	if got := decide(all, "good"); len(got) != 0 {
+		t.Error("there is no bound for all of them")
+	}
+	if last := all.Failures()[len(all.Failures())-1]; last.Reason != FailureBudget || last.Dearest.Namespace == "" {
+		t.Errorf("it does not say what was dear: %+v", last)
 	}
 }

@@ -8,18 +8,36 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/policy/expr"
 )
 
-// maxCost is what the expressions of one tier may cost together within one Budget, in CEL's units. As the last one may
-// pass it by expr.MaxCost, and the dearest unit takes 0.4 µs, both tiers take some 30 ms at most for a whole token.
-const maxCost = 3 * expr.MaxCost
+// maxCost is what the expressions of the platform, or those of one namespace, may cost together within one Budget, in CEL's
+// units, and maxTenants what those of all namespaces may. As the last one may pass it by expr.MaxCost, and the dearest unit takes
+// 0.4 µs, all take some 70 ms at most for a whole token.
+const (
+	maxCost    = 3 * expr.MaxCost
+	maxTenants = 4 * maxCost
+)
 
 // Budget is what expressions may cost that are asked for one token, over all its resources and however often they are
-// decided about. Past it an Allow with an expression does not match and a Deny does. Each tier has its own: else a
-// tenant's expensive expressions could take away what the platform allows. It remembers which expressions gave no answer.
-// It is not safe for concurrent use.
+// decided about. Past it an Allow with an expression does not match and a Deny does. The platform has its own, and so has each
+// namespace: else a tenant's expensive expressions could take away what the platform or another tenant allows, of a token for
+// resources of both. It remembers which expressions gave no answer. It is not safe for concurrent use.
 type Budget struct {
-	spent    [2]uint64
-	dearest  [2]dearest
-	failures failures
+	platform, tenants account
+	// namespaces are what each of the tenants spent of what they may spend together.
+	namespaces map[string]*account
+	failures   failures
+}
+
+// account is what was spent for some policies, and on which of them most.
+type account struct {
+	spent   uint64
+	dearest dearest
+}
+
+func (a *account) charge(p *Policy, cost uint64) {
+	a.spent += cost
+	if cost > a.dearest.cost {
+		a.dearest = dearest{p, cost}
+	}
 }
 
 // dearest is the expression that cost most so far.
@@ -30,6 +48,26 @@ type dearest struct {
 
 // NewBudget returns a Budget of which nothing is spent.
 func NewBudget() *Budget { return &Budget{} }
+
+// of returns the account of the policy's tier or namespace, and the one that is spent if no more can be; nil while it can.
+func (b *Budget) of(t tier, p *Policy) (own, spent *account) {
+	if t == platform {
+		own = &b.platform
+	} else if own = b.namespaces[p.ref.Namespace]; own == nil {
+		if b.namespaces == nil {
+			b.namespaces = map[string]*account{}
+		}
+		own = &account{}
+		b.namespaces[p.ref.Namespace] = own
+	}
+	switch {
+	case own.spent >= maxCost:
+		return own, own
+	case t == tenants && b.tenants.spent >= maxTenants:
+		return own, &b.tenants
+	}
+	return own, nil
+}
 
 // budget is the request's, or a fresh one.
 func (r *Request) budget() *Budget {
@@ -146,15 +184,16 @@ func (e *evaluator) matching(actions []string, m match) actionSet {
 // ask says whether the expression holds; one that fails, or for which the budget is spent, holds for a Deny only.
 func (e *evaluator) ask(p *Policy, action string) bool {
 	b := e.budget
-	if b.spent[e.tier] >= maxCost {
-		b.failures.add(Failure{Policy: p.ref, Reason: FailureBudget, Dearest: b.dearest[e.tier].policy.ref})
+	own, spent := b.of(e.tier, p)
+	if spent != nil {
+		b.failures.add(Failure{Policy: p.ref, Reason: FailureBudget, Dearest: spent.dearest.policy.ref})
 		return p.deny
 	}
 	e.input.Action = action
 	holds, cost, err := p.when.program.Evaluate(e.input)
-	b.spent[e.tier] += cost
-	if cost > b.dearest[e.tier].cost {
-		b.dearest[e.tier] = dearest{p, cost}
+	own.charge(p, cost)
+	if e.tier == tenants {
+		b.tenants.charge(p, cost)
 	}
 	switch {
 	case errors.Is(err, expr.ErrCost):

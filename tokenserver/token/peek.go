@@ -1,7 +1,10 @@
 package token
 
 import (
+	"bytes"
 	"encoding/base64"
+	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,10 +61,47 @@ func Payload(text string) (map[string]any, bool) {
 		return nil, false
 	}
 	var claims map[string]any
-	if err := json.Unmarshal(decoded, &claims); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(decoded))
+	decoder.SetNumberType(json.UnmarshalJSONNumber)
+	if err := decoder.Decode(&claims); err != nil {
 		return nil, false
 	}
+	if _, err := decoder.Token(); err != io.EOF { //nolint:errorlint // the decoder returns it as it is
+		return nil, false
+	}
+	exact(claims)
 	return claims, true
+}
+
+// exact gives numbers the types that they have in expressions. An integer keeps its value: two account numbers must not become one
+// because a float has no room for either. One that no integer has room for is a text, which is equal to no number.
+func exact(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		for name, member := range v {
+			v[name] = exact(member)
+		}
+	case []any:
+		for n, element := range v {
+			v[n] = exact(element)
+		}
+	case json.Number:
+		return number(v.String())
+	}
+	return value
+}
+
+func number(text string) any {
+	if i, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return i
+	}
+	if u, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return u
+	}
+	if f, err := strconv.ParseFloat(text, 64); err == nil && strings.ContainsAny(text, ".eE") {
+		return f
+	}
+	return text
 }
 
 // latest is past any time that is meant, and small enough to calculate with.

@@ -61,3 +61,35 @@ func FuzzPeek(f *testing.F) {
 		}
 	})
 }
+
+func TestNumbersOfAnIDTokenKeepTheirValue(t *testing.T) {
+	cases := map[string]struct {
+		reason, json string
+		want         any
+	}{
+		"A small integer":         {"", `7`, int64(7)},
+		"Past what a float holds": {"it must not become its neighbour", `9007199254740993`, int64(9007199254740993)},
+		"The least":               {"", `-9223372036854775808`, int64(-9223372036854775808)},
+		"The largest":             {"", `18446744073709551615`, uint64(18446744073709551615)},
+		"One more":                {"it is equal to no number", `18446744073709551616`, "18446744073709551616"},
+		"One less than the least": {"", `-9223372036854775809`, "-9223372036854775809"},
+		"A fraction":              {"", `1.5`, 1.5},
+		"An exponent":             {"", `1e3`, 1000.0},
+		"Past all floats":         {"", `1e400`, "1e400"},
+		"Deep inside":             {"", `{"a":[{"b":9007199254740993}]}`, map[string]any{"a": []any{map[string]any{"b": int64(9007199254740993)}}}},
+		"A text":                  {"it stays one", `"9007199254740993"`, "9007199254740993"},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			claims, ok := Payload("e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"n":`+tc.json+`}`)) + ".c2ln")
+			if diff := cmp.Diff(tc.want, claims["n"]); diff != "" || !ok {
+				t.Errorf("%s ok = %v (-want +got):\n%s", tc.reason, ok, diff)
+			}
+		})
+	}
+	for _, payload := range []string{`{"n":1} {}`, `{"n":1,"n":2}`, `[1]`, `{"n":`} {
+		if claims, ok := Payload("e30." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2ln"); ok {
+			t.Errorf("%s is read as %v", payload, claims)
+		}
+	}
+}

@@ -58,9 +58,12 @@ func AppendPermissions(dst []byte, permissions []Permission) []byte {
 // errNoPermissions says that a token of ours is not one with permissions.
 var errNoPermissions = errors.New("the token has no permissions that can be read")
 
-// Permissions are those of a requesting party token, in either form, or of a permission ticket. The token must have been
-// verified. Names are read as verifiers do: Permissions is not permissions.
+// Permissions are those of a requesting party token, in either form, or of a permission ticket, which has them in a place of its
+// own. The token must have been verified. Names are read as verifiers do: Permissions is not permissions.
 func (v *Verified) Permissions() ([]Permission, error) {
+	if v.Type == TypeTicket {
+		return v.ticketed()
+	}
 	var says struct {
 		Authorization struct {
 			Permissions []Permission `json:"permissions"`
@@ -81,10 +84,25 @@ func (v *Verified) Permissions() ([]Permission, error) {
 		}
 		list = append(list, p.Permission)
 	}
+	return list, haveIDs(list)
+}
+
+func (v *Verified) ticketed() ([]Permission, error) {
+	var says struct {
+		Permissions []Permission `json:"tokenwright.dev/permissions"`
+	}
+	if err := json.Unmarshal(v.Claims, &says); err != nil {
+		return nil, errNoPermissions
+	}
+	return says.Permissions, haveIDs(says.Permissions)
+}
+
+// haveIDs refuses a permission that would be of every resource, or of none.
+func haveIDs(list []Permission) error {
 	for n := range list {
 		if list[n].ID == "" {
-			return nil, errNoPermissions
+			return errNoPermissions
 		}
 	}
-	return list, nil
+	return nil
 }

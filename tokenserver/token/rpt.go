@@ -63,22 +63,30 @@ func (c UMA1Claims) AppendJSON(dst []byte) []byte {
 // TicketClaims are the claims of a permission ticket.
 type TicketClaims struct {
 	Issuer string
-	// Audience is the resource server, and ClientID whoever asked for the ticket in its name.
-	Audience, ClientID          string
+	// ResourceServer is the audience whose resources are asked for, and RequestedBy whoever asked for the ticket in its name.
+	ResourceServer, RequestedBy string
+	// Provider is that of RequestedBy, as an access token says it: see AccessClaims.
+	Provider                    string
 	Expiry, NotBefore, IssuedAt int64
 	ID                          string
 	Permissions                 []Permission
 }
 
-// AppendJSON implements Claims. There is no sub: a ticket speaks for nobody.
+// AppendJSON implements Claims. A ticket is for its issuer alone, which is its aud: a verifier at the resource server that looks at
+// no more than signature, iss, aud and exp must not take what somebody asks for as what somebody may do. For the same reason it has
+// none of the claims of a token that would say whose it is or what it is good for.
 func (c TicketClaims) AppendJSON(dst []byte) []byte {
 	dst = quote.Append(append(dst, `{"iss":`...), c.Issuer)
-	dst = quote.Append(append(dst, `,"aud":`...), c.Audience)
+	dst = quote.Append(append(dst, `,"aud":`...), c.Issuer)
 	dst = strconv.AppendInt(append(dst, `,"exp":`...), c.Expiry, 10)
 	dst = strconv.AppendInt(append(dst, `,"nbf":`...), c.NotBefore, 10)
 	dst = strconv.AppendInt(append(dst, `,"iat":`...), c.IssuedAt, 10)
 	dst = quote.Append(append(dst, `,"jti":`...), c.ID)
-	dst = quote.Append(append(dst, `,"client_id":`...), c.ClientID)
-	dst = AppendPermissions(append(dst, `,"permissions":`...), c.Permissions)
+	dst = quote.Append(append(dst, `,"tokenwright.dev/resource_server":`...), c.ResourceServer)
+	dst = quote.Append(append(dst, `,"tokenwright.dev/requested_by":`...), c.RequestedBy)
+	if c.Provider != "" {
+		dst = quote.Append(append(dst, `,"tokenwright.dev/provider":`...), c.Provider)
+	}
+	dst = AppendPermissions(append(dst, `,"tokenwright.dev/permissions":`...), c.Permissions)
 	return append(dst, '}')
 }

@@ -51,8 +51,15 @@ func TestRequestingPartyTokens(t *testing.T) {
 		},
 		"A ticket": {
 			"it speaks for nobody",
-			TicketClaims{Issuer: "i", Audience: "a", ClientID: "rs", Expiry: 3, NotBefore: 1, IssuedAt: 2, ID: "t", Permissions: one.Permissions[1:]},
-			`{"iss":"i","aud":"a","exp":3,"nbf":1,"iat":2,"jti":"t","client_id":"rs","permissions":[{"rsid":"two","scopes":["view"]}]}`,
+			TicketClaims{Issuer: "i", ResourceServer: "a", RequestedBy: "rs", Expiry: 3, NotBefore: 1, IssuedAt: 2, ID: "t", Permissions: one.Permissions[1:]},
+			`{"iss":"i","aud":"i","exp":3,"nbf":1,"iat":2,"jti":"t","tokenwright.dev/resource_server":"a","tokenwright.dev/requested_by":"rs",` +
+				`"tokenwright.dev/permissions":[{"rsid":"two","scopes":["view"]}]}`,
+		},
+		"A ticket of a ServiceAccount": {
+			"its name does not say who vouched for it",
+			TicketClaims{Issuer: "i", ResourceServer: "a", RequestedBy: "system:serviceaccount:a:b", Provider: "cluster", ID: "t"},
+			`{"iss":"i","aud":"i","exp":0,"nbf":0,"iat":0,"jti":"t","tokenwright.dev/resource_server":"a",` +
+				`"tokenwright.dev/requested_by":"system:serviceaccount:a:b","tokenwright.dev/provider":"cluster","tokenwright.dev/permissions":[]}`,
 		},
 	}
 	for name, tc := range cases {
@@ -68,24 +75,31 @@ func TestPermissionsAreReadBack(t *testing.T) {
 	one := rpt()
 	without := []Permission{{ID: "team-a/one", Name: `The "first" <one>`, Scopes: []string{"view", "edit"}}, {ID: "two", Scopes: []string{"view"}}}
 	cases := map[string]struct {
-		reason, claims string
-		want           []Permission
-		wrong          bool
+		reason, typ, claims string
+		want                []Permission
+		wrong               bool
 	}{
-		"An RPT":               {"", string(one.AppendJSON(nil)), one.Permissions, false},
-		"UMA 1":                {"it says nothing of claims", string(UMA1Claims{RPTClaims: one}.AppendJSON(nil)), without, false},
-		"A ticket":             {"", string(TicketClaims{Permissions: one.Permissions}.AppendJSON(nil)), one.Permissions, false},
-		"An access token":      {"there are none", `{"scope":"order:1:read"}`, nil, false},
-		"Another letter case":  {"a claim that a policy gave is not ours", `{"Permissions":[{"rsid":"x"}],"AUTHORIZATION":{"permissions":[{"rsid":"y"}]}}`, nil, false},
-		"Without an id":        {"it would be of every resource, or of none", `{"permissions":[{"scopes":["view"]}]}`, nil, true},
-		"Of another form":      {"", `{"permissions":"all"}`, nil, true},
-		"Scopes that are none": {"", `{"authorization":{"permissions":[{"rsid":"x","scopes":"view"}]}}`, nil, true},
+		"An RPT":                      {"", TypeRPT, string(one.AppendJSON(nil)), one.Permissions, false},
+		"UMA 1":                       {"it says nothing of claims", TypeRPT, string(UMA1Claims{RPTClaims: one}.AppendJSON(nil)), without, false},
+		"A ticket":                    {"", TypeTicket, string(TicketClaims{Permissions: one.Permissions}.AppendJSON(nil)), one.Permissions, false},
+		"A ticket as an RPT":          {"what is asked for is not granted", TypeRPT, string(TicketClaims{Permissions: one.Permissions}.AppendJSON(nil)), nil, false},
+		"An RPT as a ticket":          {"", TypeTicket, string(one.AppendJSON(nil)), nil, false},
+		"An access token":             {"there are none", TypeAccess, `{"scope":"order:1:read"}`, nil, false},
+		"Another letter case":         {"a claim that a policy gave is not ours", TypeRPT, `{"Permissions":[{"rsid":"x"}],"AUTHORIZATION":{"permissions":[{"rsid":"y"}]}}`, nil, false},
+		"Without an id":               {"it would be of every resource, or of none", TypeRPT, `{"permissions":[{"scopes":["view"]}]}`, nil, true},
+		"In a ticket, without an id":  {"", TypeTicket, `{"tokenwright.dev/permissions":[{"scopes":["view"]}]}`, nil, true},
+		"Of another form":             {"", TypeRPT, `{"permissions":"all"}`, nil, true},
+		"In a ticket of another form": {"", TypeTicket, `{"tokenwright.dev/permissions":"all"}`, nil, true},
+		"Scopes that are none":        {"", TypeRPT, `{"authorization":{"permissions":[{"rsid":"x","scopes":"view"}]}}`, nil, true},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			got, err := (&Verified{Claims: json.RawMessage(tc.claims)}).Permissions()
+			got, err := (&Verified{Type: tc.typ, Claims: json.RawMessage(tc.claims)}).Permissions()
 			if (err != nil) != tc.wrong {
 				t.Fatalf("%s: %v", tc.reason, err)
+			}
+			if tc.wrong {
+				return
 			}
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("%s (-want +got):\n%s", tc.reason, diff)

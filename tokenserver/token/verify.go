@@ -66,6 +66,9 @@ type Verified struct {
 	// Provider and Through are those of AccessClaims.
 	Provider string   `json:"tokenwright.dev/provider"`
 	Through  []string `json:"tokenwright.dev/through"`
+	// ResourceServer and RequestedBy are those of a permission ticket: see TicketClaims.
+	ResourceServer string `json:"tokenwright.dev/resource_server"`
+	RequestedBy    string `json:"tokenwright.dev/requested_by"`
 	// Access is a registry token's.
 	Access []Access `json:"access"`
 	// Claims is the whole payload.
@@ -136,12 +139,18 @@ func signedBy(text string, key Public) (payload []byte, ok bool) {
 // check holds what was signed to what is expected. There is no leeway: the clock is the one that wrote the times.
 func (v Verified) check(key Public, expected Expected) error {
 	now := expected.Now.Unix()
+	serves := v.Audience
+	if v.Type == TypeTicket {
+		serves = v.ResourceServer
+	}
 	switch {
 	case v.Issuer != expected.Issuer:
 		return invalid("of another issuer")
 	case v.ID == "" || v.Audience == "":
 		return invalid("without jti or aud")
-	case !expected.Serves(key.Owner, v.Audience):
+	case v.Type == TypeTicket && v.Audience != v.Issuer:
+		return invalid("a ticket that is not for its issuer")
+	case !expected.Serves(key.Owner, serves):
 		return invalid("for an audience that its key does not serve")
 	case v.Expiry != 0 && now >= v.Expiry:
 		return ErrExpired

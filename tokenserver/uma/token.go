@@ -99,7 +99,9 @@ func (s *Server) wishes(request *grant.UMARequest, form url.Values) (err error) 
 	if request.Names, err = boolOf(form, "response_include_resource_name", true); err != nil {
 		return err
 	}
-	request.Submit, err = boolOf(form, "submit_request", s.Keycloak && request.Ticket != "")
+	// Where nobody said so, one owner is asked as Keycloak does, and not all whose resources a ticket happens to name.
+	request.SubmitOne = s.Keycloak && request.Ticket != "" && form.Get("submit_request") == ""
+	request.Submit, err = boolOf(form, "submit_request", false)
 	return err
 }
 
