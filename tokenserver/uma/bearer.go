@@ -25,7 +25,7 @@ func (s *Server) pat(r *http.Request, x *httpx.Exchange) (*session, error) {
 		return nil, err
 	}
 	if bearer == "" {
-		return nil, bearerMissing()
+		return nil, s.patMissing()
 	}
 	p := &session{from: s.Granter.Snapshots.Load(), request: &grant.Request{ID: x.ID, Time: x.Start, Source: x.Source, Bearer: bearer}}
 	var failure *grant.Error
@@ -35,10 +35,20 @@ func (s *Server) pat(r *http.Request, x *httpx.Exchange) (*session, error) {
 	return p, nil
 }
 
+// patMissing is bearerMissing in the server's spelling.
+func (s *Server) patMissing() error {
+	if said, ok := keycloak(grant.BadCredentials); ok && s.Keycloak {
+		return noBearer(said.code, said.description)
+	}
+	return bearerMissing()
+}
+
 // bearerMissing is the answer of an endpoint that takes nothing but a bearer token.
-func bearerMissing() error {
+func bearerMissing() error { return noBearer("invalid_token", "a bearer token is missing") }
+
+func noBearer(code, message string) error {
 	return &httpx.Error{
-		Status: http.StatusUnauthorized, Code: "invalid_token", Message: "a bearer token is missing",
+		Status: http.StatusUnauthorized, Code: code, Message: message,
 		Write: func(w http.ResponseWriter, _ *http.Request, e *httpx.Error) {
 			noStore(w.Header())
 			w.Header().Set("WWW-Authenticate", challengeBearer)
