@@ -1,12 +1,17 @@
 package tokenserver
 
 import (
+	"encoding/base64"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
+	"github.com/tokenwright/tokenwright/test/fixture"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 	"github.com/tokenwright/tokenwright/tokenserver/token"
 )
@@ -194,5 +199,31 @@ func tickets(t *testing.T, w *umaWorld, keycloak bool) {
 					by(t, "once", w.form(t, "/token", "alice", "secret", form))
 			}
 		})
+	}
+}
+
+// TestKeycloaksClaimsAreTheServers: no policy says who the client of an RPT is. Two claims of one name would be one to each reader.
+func TestKeycloaksClaimsAreTheServers(t *testing.T) {
+	w := startUMA(t, func(options *Options, _ *Parts, input *snapshot.Input) {
+		options.UMAKeycloak = true
+		claims := func(spec *v1alpha1.ClusterAccessPolicySpec) {
+			spec.Claims = []v1alpha1.Claim{
+				{Name: "azp", Value: v1alpha1.ClaimValue{Raw: []byte(`"mallory"`)}}, {Name: "tenant", Value: v1alpha1.ClaimValue{Raw: []byte(`"a"`)}},
+			}
+		}
+		input.Policies = fixture.Policies(t, append(oauthPolicies(), fixture.Cluster("claims", users("alice"), typed("order", "none", "none"), claims))...)
+	})
+	text := w.form(t, "/token", "alice", "secret", umaForm("permission", "orders/eu-1#read")).text(t, "access_token")
+	got := w.rpt(t, text)
+	want := map[string]any{
+		"iss": issuerName, "sub": "alice", "aud": api, "client_id": "alice", "azp": "alice", "typ": "Bearer", "tenant": "a",
+		"authorization": map[string]any{"permissions": decoded(t, `[{"rsid":"orders/eu-1","rsname":"Order 1","scopes":["read"]}]`)},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(text, ".")[1])
+	if n := strings.Count(string(payload), `"azp":`); n != 1 || err != nil {
+		t.Errorf("azp is there %d times (%v)", n, err)
 	}
 }

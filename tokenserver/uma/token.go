@@ -50,6 +50,7 @@ func (s *Server) parse(header http.Header, form url.Values) (*grant.UMARequest, 
 	}
 	request := &grant.UMARequest{
 		Audience: form.Get("audience"), Ticket: form.Get("ticket"), RPT: form.Get("rpt"), ClaimToken: form.Get("claim_token"),
+		Keycloak: s.Keycloak,
 	}
 	var err error
 	if request.Bearer, request.Credentials, err = credentialsOf(header); err != nil {
