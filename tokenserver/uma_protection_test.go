@@ -1,12 +1,15 @@
 package tokenserver
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/fixture"
@@ -145,4 +148,56 @@ func (g *guarded) gone(t *testing.T, pat, id string) {
 	t.Helper()
 	g.older(t, "A resource is deleted", pat, http.MethodDelete, pathResources+"/"+id, "")
 	g.older(t, "A resource is gone", pat, http.MethodGet, pathResources+"/"+id, "")
+}
+
+// TestWhatIsRefusedIsRecorded reads the audit log after refusals of the protection API: who came, for which resource server, and why,
+// but no token.
+func TestWhatIsRefusedIsRecorded(t *testing.T) {
+	w := startKeycloak(t)
+	w.json(t, http.MethodGet, pathResources, "", "")
+	w.json(t, http.MethodPost, pathPermission, "nonsense", `[]`)
+	w.json(t, http.MethodGet, pathResources+"/x", w.alice, "")
+	w.json(t, http.MethodPost, "/access/v1/evaluations", w.bob, `{}`)
+	w.json(t, http.MethodPost, pathResources, w.pat, `{"name":"Photos","resource_scopes":["other"],"owner":"alice"}`)
+	w.json(t, http.MethodPut, pathResources+"/orders/eu-1", w.pat, `{"name":"x","resource_scopes":["y"]}`)
+	w.json(t, http.MethodDelete, pathResources+"/orders/eu-1", w.pat, "")
+	w.json(t, http.MethodPost, pathRequests, w.bob, `{"resource":"`+w.photos+`","granted":true}`)
+	w.json(t, http.MethodGet, pathRequests, "", "")
+	w.json(t, http.MethodPost, pathResources, w.pat, `{}`) // it is malformed, and refuses nobody anything
+	const builder = "system:serviceaccount:ci:builder"
+	want := []string{
+		"authzen_evaluations InsufficientScope bob " + api, "uma_permission BadCredentials  ", "uma_requests BadClient  ",
+		"uma_requests NotAllowed bob " + api, "uma_resource InsufficientScope alice " + api, "uma_resource NotAllowed " + builder + " " + api,
+		"uma_resource NotAllowed " + builder + " " + api, "uma_resource_set BadCredentials  ", "uma_resource_set Conflict " + builder + " " + api,
+	}
+	var got []string
+	waitFor(t, "all refusals are in the audit log", func() bool {
+		got = refusals(t, readFile(t, w.auditFile))
+		return len(got) >= len(want)
+	})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, bearer := range []string{w.pat, w.alice, w.bob} {
+		if strings.Contains(readFile(t, w.auditFile), strings.Split(bearer, ".")[1]) {
+			t.Error("a token is in the audit log")
+		}
+	}
+}
+
+// refusals are those of the log, sorted: endpoint, error, subject and audience.
+func refusals(t *testing.T, log string) []string {
+	t.Helper()
+	var list []string
+	for line := range strings.Lines(log) {
+		var record struct{ Outcome, Grant, Error, Subject, Audience string }
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatal(err)
+		}
+		if record.Outcome == "refused" {
+			list = append(list, record.Grant+" "+record.Error+" "+record.Subject+" "+record.Audience)
+		}
+	}
+	slices.Sort(list)
+	return list
 }

@@ -1,6 +1,7 @@
 package uma
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
@@ -18,21 +19,48 @@ type session struct {
 // audience is the resource server. It is the PAT's, and never what the request says.
 func (s *session) audience() string { return s.Held.Audience }
 
-// pat says which resource server came.
-func (s *Server) pat(r *http.Request, x *httpx.Exchange) (*session, error) {
+// pat says which resource server came to an endpoint.
+func (s *Server) pat(r *http.Request, x *httpx.Exchange, endpoint string) (*session, error) {
 	bearer, _, err := credentialsOf(r.Header)
+	p := &session{from: s.Granter.Snapshots.Load(), request: &grant.Request{ID: x.ID, Time: x.Start, Source: x.Source, Bearer: bearer}}
+	if err == nil && bearer == "" {
+		err = s.patMissing()
+	}
 	if err != nil {
+		s.Granter.Refused(p.request, &grant.Refusal{Endpoint: endpoint, Kind: grant.BadCredentials})
 		return nil, err
 	}
-	if bearer == "" {
-		return nil, s.patMissing()
-	}
-	p := &session{from: s.Granter.Snapshots.Load(), request: &grant.Request{ID: x.ID, Time: x.Start, Source: x.Source, Bearer: bearer}}
 	var failure *grant.Error
 	if p.Session, failure = s.Granter.PAT(r.Context(), p.from, p.request); failure != nil {
+		refusal := p.refusal(endpoint)
+		refusal.Kind = failure.Kind
+		s.Granter.Refused(p.request, refusal)
 		return nil, s.translate(failure)
 	}
 	return p, nil
+}
+
+func (s *session) refusal(endpoint string) *grant.Refusal {
+	return &grant.Refusal{Endpoint: endpoint, By: s.Caller, TokenID: s.Held.ID, Audience: s.audience()}
+}
+
+// refused records an error that says that the caller may not, or that it contradicts what is stored, and returns the error. Others
+// are no refusals, and say nothing of who may what.
+func (s *Server) refused(request *grant.Request, refusal *grant.Refusal, err error) error {
+	var e *httpx.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Status {
+	case http.StatusForbidden:
+		refusal.Kind = grant.NotAllowed
+	case http.StatusConflict:
+		refusal.Kind = grant.Conflict
+	default:
+		return err
+	}
+	s.Granter.Refused(request, refusal)
+	return err
 }
 
 // patMissing is bearerMissing in the server's spelling.

@@ -44,7 +44,7 @@ func (l *list) UnmarshalJSON(data []byte) error {
 
 // permission has the form of httpx.Endpoint's Handle: permissions for a ticket.
 func (s *Server) permission(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
-	p, err := s.pat(r, x)
+	p, err := s.pat(r, x, namePermission)
 	if err != nil {
 		return err
 	}
