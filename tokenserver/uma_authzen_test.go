@@ -149,11 +149,6 @@ func TestEvaluations(t *testing.T) {
 			w.json(t, http.MethodPost, "/access/v1/evaluations", pat, tc.body).is(t, tc.reason, tc.status, tc.want)
 		})
 	}
-	for who, token := range map[string]string{"nobody": "", "alice": w.aat(t, "alice", "secret", api, "uma_authorization")} {
-		if got := w.json(t, http.MethodPost, "/access/v1/evaluation", token, yes); got.status != 401 && got.status != 403 {
-			t.Errorf("%s: %d %s", who, got.status, got.body)
-		}
-	}
 }
 
 // TestAnEvaluationKeepsItsName returns the id that a client gives, unless it could break a line.

@@ -23,13 +23,19 @@ type resourceServer struct {
 	orders *httptest.Server
 }
 
-func startResourceServer(t *testing.T, change func(*enforce.Config)) *resourceServer {
+func startResourceServer(t *testing.T, keycloak bool, change func(*enforce.Config)) *resourceServer {
 	t.Helper()
-	w := startUMA(t, func(options *Options, parts *Parts, _ *snapshot.Input) {
+	return protect(t, startUMA(t, func(options *Options, parts *Parts, _ *snapshot.Input) {
+		options.UMAKeycloak = keycloak
 		options.Issuer = "http://" + options.Listener.Addr().String()
 		// Nothing is registered here: the catalog has what is there.
 		parts.Registrations = registration.New(registration.Options{Snapshots: parts.Snapshots, Now: time.Now, Log: logr.Discard()})
-	})
+	}), change)
+}
+
+// protect runs the resource server; change may be nil.
+func protect(t *testing.T, w *umaWorld, change func(*enforce.Config)) *resourceServer {
+	t.Helper()
 	config := enforce.Config{
 		Issuer: w.url, Audience: api, Login: enforce.Login{Username: "rs", Password: "rs-secret"},
 		Paths: []enforce.Path{
@@ -104,20 +110,28 @@ func (s *resourceServer) grant(t *testing.T, aat, ticket string, more ...string)
 	return s.do(t, request)
 }
 
-var (
-	usedBefore     = problemOf("invalid_grant", "the permission ticket was used before")
-	nothingGranted = problemOf("request_denied", "no policy grants what was asked for")
+const (
+	usedMessage   = "the permission ticket was used before"
+	deniedMessage = "no policy grants what was asked for"
 )
 
-// TestTheEnforcer goes from a challenge to the resource, and back again when the policy has changed.
+// TestTheEnforcer goes from a challenge to the resource, and back again when the policy has changed, with servers of both spellings.
 func TestTheEnforcer(t *testing.T) {
-	s := startResourceServer(t, nil)
+	for name, keycloak := range map[string]bool{"kantara": false, "keycloak": true} {
+		t.Run(name, func(t *testing.T) { enforced(t, keycloak) })
+	}
+}
+
+func enforced(t *testing.T, keycloak bool) {
+	s := startResourceServer(t, keycloak, nil)
+	usedBefore := said{403, problemOf("invalid_ticket", usedMessage)}.or(keycloak, 400, problemOf("invalid_grant", usedMessage))
+	nothingGranted := denies.or(keycloak, 403, problemOf("request_denied", deniedMessage))
 	alice := s.aat(t, "alice", "secret", api, "uma_authorization")
 
 	ticket := s.challenge(t, http.MethodGet, "/orders/17", "")
 	rpt := s.grant(t, alice, ticket).text(t, "access_token")
 	s.passes(t, http.MethodGet, "/orders/17", rpt, "/orders/17 for alice")
-	s.grant(t, alice, ticket).is(t, "the ticket was for one use", 400, usedBefore)
+	usedBefore.by(t, "the ticket was for one use", s.grant(t, alice, ticket))
 
 	wider := s.grant(t, alice, s.challenge(t, http.MethodPut, "/orders/17", rpt), "rpt", rpt).text(t, "access_token")
 	s.passes(t, http.MethodPut, "/orders/17", wider, "/orders/17 for alice")
@@ -127,7 +141,7 @@ func TestTheEnforcer(t *testing.T) {
 	s.passes(t, http.MethodGet, "/orders/17", second, "/orders/17 for alice")
 
 	s.challenge(t, http.MethodGet, "/orders/17", alice) // an access token is no permission
-	s.grant(t, alice, s.challenge(t, http.MethodGet, "/vault", second)).is(t, "nobody may", 403, nothingGranted)
+	nothingGranted.by(t, "nobody may", s.grant(t, alice, s.challenge(t, http.MethodGet, "/vault", second)))
 	if answer := s.ask(t, http.MethodDelete, "/orders/17", wider); answer.status != http.StatusForbidden {
 		t.Errorf("a method without scopes: %d", answer.status)
 	}
@@ -136,24 +150,24 @@ func TestTheEnforcer(t *testing.T) {
 		input.Policies = fixture.Policies(t, fixture.Cluster("protects", users("rs"), oauthRule(api, "uma_protection"), nil))
 	})
 	next := s.challenge(t, http.MethodGet, "/orders/17", "")
-	s.grant(t, alice, next).is(t, "the policy has changed", 403, nothingGranted)
-	s.grant(t, alice, next).is(t, "and the ticket is used up", 400, usedBefore)
+	nothingGranted.by(t, "the policy has changed", s.grant(t, alice, next))
+	usedBefore.by(t, "and the ticket is used up", s.grant(t, alice, next))
 	s.passes(t, http.MethodGet, "/orders/17", rpt, "/orders/17 for alice") // what was granted is good until it ends
 }
 
 // TestTheEnforcersClaims has what the resource server says of a request reach the policies.
 func TestTheEnforcersClaims(t *testing.T) {
-	s := startResourceServer(t, nil)
+	s := startResourceServer(t, false, nil)
 	bob := s.aat(t, "bob", "hunter2", api, "uma_authorization")
 	rpt := s.grant(t, bob, s.challenge(t, http.MethodGet, "/second", "", "Ward", "7")).text(t, "access_token")
 	s.passes(t, http.MethodGet, "/second", rpt, "/second for bob")
 	s.grant(t, bob, s.challenge(t, http.MethodGet, "/second", "", "Ward", "8")).
-		is(t, "another ward", 403, nothingGranted)
+		is(t, "another ward", 403, problemOf("request_denied", deniedMessage))
 }
 
 // TestTheEnforcerAsks has the middleware ask about each token: one that was revoked, and one whose resource is gone, is refused.
 func TestTheEnforcerAsks(t *testing.T) {
-	s := startResourceServer(t, func(config *enforce.Config) {
+	s := startResourceServer(t, false, func(config *enforce.Config) {
 		config.Introspect, config.Cache.Lifetime = true, time.Nanosecond
 	})
 	alice := s.aat(t, "alice", "secret", api, "uma_authorization")

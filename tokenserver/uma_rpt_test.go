@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -366,22 +365,6 @@ func TestWithoutUMANothingOfItIsServed(t *testing.T) {
 	for _, path := range []string{"/authz/authorize", "/authz/entitlement/x", "/.well-known/uma2-configuration"} {
 		if answer := (ask{path: path}).send(t, w.running); answer.status != 404 {
 			t.Errorf("%s: %d", path, answer.status)
-		}
-	}
-}
-
-func TestUMAMetadata(t *testing.T) {
-	w := startUMA(t, func(options *Options, _ *Parts, _ *snapshot.Input) {
-		options.Issuer, options.PathPrefix = prefixedIssuer, "/auth"
-	})
-	for _, path := range []string{"/.well-known/uma2-configuration", "/auth/.well-known/uma2-configuration", "/.well-known/uma2-configuration/auth"} {
-		document, _ := w.document(t, path)
-		grants, _ := document["grant_types_supported"].([]any)
-		if document["issuer"] != prefixedIssuer || document["token_endpoint"] != prefixedIssuer+"/token" || !slices.Contains(grants, any(umaGrant)) {
-			t.Errorf("%s: %v", path, document)
-		}
-		if diff := cmp.Diff([]any{"uma_authorization", "uma_protection"}, document["scopes_supported"]); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", path, diff)
 		}
 	}
 }

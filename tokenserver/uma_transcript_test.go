@@ -3,6 +3,7 @@ package tokenserver
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"net/http"
@@ -26,6 +27,8 @@ var updateTranscripts = flag.Bool("update-transcripts", false, "write what the s
 type transcript struct {
 	*umaWorld
 	text bytes.Buffer
+	// pat is the resource server's own token.
+	pat string
 	// names are of what was sent.
 	names []string
 }
@@ -51,7 +54,7 @@ func (w *transcript) hide(text string) string {
 		if err != nil {
 			return found
 		}
-		says = append(says, string(payload))
+		says = append(says, strings.NewReplacer(w.names...).Replace(string(payload)))
 		return "<token>"
 	})
 	text = timeInText.ReplaceAllString(text+strings.Join(append([]string{""}, says...), "\n<token>: "), `"$1":0`)
@@ -78,13 +81,27 @@ func (w *transcript) form(t *testing.T, title, user, path string, form url.Value
 
 func (w *transcript) older(t *testing.T, title, bearer, method, path, body string) {
 	t.Helper()
-	w.exchange(title, method+" "+path, "Bearer "+bearer, body, w.json(t, method, path, bearer, body))
+	authorization := ""
+	if bearer != "" {
+		authorization = "Bearer " + bearer
+	}
+	w.exchange(title, method+" "+path, authorization, body, w.json(t, method, path, bearer, body))
 }
 
 func (w *transcript) exchange(title, request, authorization, body string, answer reply) {
-	fmt.Fprintf(&w.text, "## %s\n\n%s\nAuthorization: %s\n\n%s\n\n%d\n", title, request, w.hide(authorization), w.hide(body), answer.status)
+	lines := w.hide(request)
+	if authorization != "" {
+		lines += "\nAuthorization: " + w.hide(authorization)
+	}
+	if body != "" {
+		lines += "\n\n" + w.hide(body)
+	}
+	fmt.Fprintf(&w.text, "## %s\n\n%s\n\n%d\n", title, lines, answer.status)
 	if challenge := answer.header.Get("WWW-Authenticate"); challenge != "" {
-		fmt.Fprintf(&w.text, "WWW-Authenticate: %s\n", challenge)
+		fmt.Fprintf(&w.text, "WWW-Authenticate: %s\n", w.hide(challenge))
+	}
+	if location := answer.header.Get("Location"); location != "" {
+		fmt.Fprintf(&w.text, "Location: %s\n", w.hide(location))
 	}
 	fmt.Fprintf(&w.text, "\n%s\n\n", w.hide(strings.TrimSpace(string(answer.body))))
 }
@@ -97,27 +114,60 @@ func TestTheEnforcersFlow(t *testing.T) {
 			w := &transcript{umaWorld: startUMA(t, func(options *Options, _ *Parts, _ *snapshot.Input) { options.UMAKeycloak = keycloak })}
 			w.flow(t)
 			w.refusals(t)
-			file := filepath.Join("testdata", "uma-"+name+".txt")
-			if *updateTranscripts {
-				if err := os.WriteFile(file, w.text.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(string(want), w.text.String()); diff != "" {
-				t.Errorf("%s (-want +got):\n%s", file, diff)
-			}
+			w.compare(t, "uma-"+name+".txt")
 		})
 	}
+}
+
+// compare holds the transcript against a file of testdata.
+func (w *transcript) compare(t *testing.T, name string) {
+	t.Helper()
+	file := filepath.Join("testdata", name)
+	if *updateTranscripts {
+		if err := os.WriteFile(file, w.text.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), w.text.String()); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}
+
+// asked is the ticket that the resource server asks for.
+func (w *transcript) asked(t *testing.T, permissions ...token.Permission) string {
+	t.Helper()
+	type wanted struct {
+		ID     string              `json:"resource_id"`
+		Scopes []string            `json:"resource_scopes,omitempty"`
+		Claims map[string][]string `json:"claims,omitempty"`
+	}
+	var list []wanted
+	for _, p := range permissions {
+		list = append(list, wanted{p.ID, p.Scopes, p.Claims})
+	}
+	body, err := json.Marshal(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w.pat == "" {
+		w.pat = w.aat(t, "rs", "rs-secret", api, "uma_protection")
+	}
+	answer := w.json(t, http.MethodPost, "/authz/protection/permission", w.pat, string(body))
+	ticket, _ := fields(t, answer.body)["ticket"].(string)
+	if answer.status != http.StatusCreated || ticket == "" {
+		t.Fatalf("no ticket: %d %s", answer.status, answer.body)
+	}
+	return ticket
 }
 
 func (w *transcript) flow(t *testing.T) {
 	alice := w.as("access token of alice", w.aat(t, "alice", "secret", api, "uma_authorization"))
 	w.form(t, "A ticket for a requesting party token", alice, "/token",
-		umaForm("ticket", w.as("ticket", w.ticket(t, nil, reads("orders/eu-1")...))))
+		umaForm("ticket", w.as("ticket", w.asked(t, reads("orders/eu-1")...))))
 	w.form(t, "Permissions by name and scope", alice, "/token", umaForm("permission", "Order 1#read", "permission", "Order 2#read"))
 	w.form(t, "All permissions at a resource server", alice, "/token", umaForm())
 	w.form(t, "A decision", alice, "/token", umaForm("permission", "Order 1#read", "response_mode", "decision"))
@@ -126,11 +176,11 @@ func (w *transcript) flow(t *testing.T) {
 	w.form(t, "A resource by its path", alice, "/token", umaForm(
 		"permission", "/orders/17#read", "permission_resource_format", "uri", "permission_resource_matching_uri", "true", "response_mode", "permissions"))
 	w.form(t, "What the resource server says of the request", "bob", "/token", umaForm("response_mode", "permissions",
-		"ticket", w.as("ticket with claims", w.ticket(t, nil, token.Permission{ID: "orders/eu-2", Claims: map[string][]string{"ward": {"7"}}}))))
+		"ticket", w.as("ticket with claims", w.asked(t, token.Permission{ID: "orders/eu-2", Claims: map[string][]string{"ward": {"7"}}}))))
 	rpt := w.as("rpt of alice", w.umaWorld.form(t, "/token", "bearer", alice, umaForm("permission", "Order 1#read")).text(t, "access_token"))
 	w.form(t, "An upgrade", alice, "/token", umaForm("permission", "Order 2", "rpt", rpt))
 	w.form(t, "Introspection", "rs", "/introspect", values("token", rpt, "token_type_hint", "requesting_party_token"))
-	w.older(t, "UMA 1: a ticket", alice, http.MethodPost, "/authz/authorize", `{"ticket":"`+w.as("ticket for UMA 1", w.ticket(t, nil, reads("orders/eu-1")...))+`"}`)
+	w.older(t, "UMA 1: a ticket", alice, http.MethodPost, "/authz/authorize", `{"ticket":"`+w.as("ticket for UMA 1", w.asked(t, reads("orders/eu-1")...))+`"}`)
 	w.older(t, "UMA 1: entitlement", alice, http.MethodPost, "/authz/entitlement/"+url.PathEscape(api),
 		`{"permissions":[{"resource_set_name":"Order 1","scopes":["read"]}]}`)
 }
@@ -140,7 +190,7 @@ func (w *transcript) refusals(t *testing.T) {
 	w.as("access token of alice", alice)
 	bob := w.as("access token of bob", w.aat(t, "bob", "hunter2", api, "uma_authorization"))
 	ticket := func(name, id, scope string) string {
-		return w.as(name, w.ticket(t, nil, token.Permission{ID: id, Scopes: []string{scope}}))
+		return w.as(name, w.asked(t, token.Permission{ID: id, Scopes: []string{scope}}))
 	}
 	used := ticket("ticket that was used", "orders/eu-1", "read")
 	w.umaWorld.form(t, "/token", "bearer", alice, umaForm("ticket", used))

@@ -42,7 +42,7 @@ func (g *Granter) Approver(ctx context.Context, from *snapshot.Snapshot, request
 	a := Approver{Caller: p.caller, Audience: p.held.Audience, TokenID: p.held.ID, User: standsFor(&p.held.Signed)}
 	a.Server = protects(p.held) && g.May(from, p.caller, request, a.Audience, issue.ActionUMA)
 	if !a.User && !a.Server {
-		return Approver{}, &Error{
+		return a, &Error{
 			Kind:    InsufficientScope,
 			Message: "the token neither stands for the caller nor speaks for a resource server: ask for one with the scope " + issue.ScopeUMA + " or " + issue.ActionUMA,
 		}

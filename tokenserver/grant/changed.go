@@ -38,3 +38,29 @@ func (g *Granter) Changed(request *Request, c *Change) {
 		g.Log.Error(err, "Could not record a change of protected resources", "requestID", request.ID, "outcome", c.Outcome)
 	}
 }
+
+// Refusal is what a caller did not get at an endpoint for protected resources.
+type Refusal struct {
+	Endpoint string
+	Kind     Kind
+	// By is who wanted it, as far as that was proved, with the token TokenID, and Audience the resource server of that.
+	By       caller.Caller
+	TokenID  string
+	Audience string
+}
+
+// Refused records a refusal, unless the log has no room: whoever is refused could fill it.
+func (g *Granter) Refused(request *Request, r *Refusal) {
+	line := audit.Record{
+		Time: request.Time.UTC(), Outcome: audit.Refused, Error: string(r.Kind), RequestID: request.ID, Grant: r.Endpoint,
+		SubjectTokenID: audit.Claimed(r.TokenID), Subject: r.By.Username, Provider: r.By.Provider, Method: string(r.By.Method),
+		Audience: r.Audience, Requested: []string{}, Granted: []string{},
+	}
+	if request.Source.IsValid() {
+		line.SourceIP = request.Source.String()
+	}
+	if err := g.Audit.Try(&line); err != nil {
+		g.Metrics.AuditDropped()
+		g.Log.V(1).Info("Dropped an audit record of a refusal", "requestID", request.ID, "reason", err.Error())
+	}
+}

@@ -37,6 +37,8 @@ const (
 	InvalidTicket Kind = "InvalidTicket"
 	// InvalidRPT is a requesting party token that cannot be upgraded.
 	InvalidRPT Kind = "InvalidRPT"
+	// Conflict is a change that contradicts what is stored.
+	Conflict Kind = "Conflict"
 	// RequestDenied is an ask for permissions of which policies grant none, or not all where all are needed.
 	RequestDenied Kind = "RequestDenied"
 	// RequestSubmitted is the same, and the owners of the resources were asked.

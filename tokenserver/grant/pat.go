@@ -30,9 +30,9 @@ func (g *Granter) PAT(ctx context.Context, from *snapshot.Snapshot, request *Req
 	}
 	switch {
 	case !protects(&s.Held):
-		return Session{}, &Error{Kind: InsufficientScope, Message: "the token has not the scope " + issue.ActionUMA}
+		return s, &Error{Kind: InsufficientScope, Message: "the token has not the scope " + issue.ActionUMA}
 	case !g.May(from, s.Caller, request, s.Held.Audience, issue.ActionUMA):
-		return Session{}, &Error{Kind: InsufficientScope, Message: "no policy lets the caller protect resources of this audience"}
+		return s, &Error{Kind: InsufficientScope, Message: "no policy lets the caller protect resources of this audience"}
 	}
 	return s, nil
 }

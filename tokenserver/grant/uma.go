@@ -251,7 +251,7 @@ func (g *Granter) answer(request *UMARequest, progress *issue.Request, p *party,
 		answer.Permissions = a.Answer.Permissions(request.Names)
 		return answer, nil
 	}
-	form := issue.Form{UMA1: request.UMA1}
+	form := issue.Form{UMA1: request.UMA1, Keycloak: request.Keycloak}
 	if request.AccessToken && p.held != nil && p.held.Record == nil && p.held.Audience == progress.Audience.Name {
 		// Ours, and nobody else's; for this resource server, which it would else let go to another in the caller's name; and not one
 		// that lasts.

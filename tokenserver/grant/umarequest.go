@@ -62,6 +62,8 @@ type UMARequest struct {
 	SubmitOne bool
 	// UMA1 wants the older form of token, and AccessToken the caller's own access token in it.
 	UMA1, AccessToken bool
+	// Keycloak wants the token as Keycloak has it.
+	Keycloak bool
 }
 
 // UMAAnswer is what a request got.

@@ -92,6 +92,8 @@ type Form struct {
 	// UMA1 is the older form, and AccessToken the caller's own, which it may hold.
 	UMA1        bool
 	AccessToken string
+	// Keycloak is the form of today as Keycloak has it.
+	Keycloak bool
 }
 
 // RPT issues a requesting party token (UMA 2.0, Grant, section 3.3.5) for what was decided.
@@ -122,15 +124,18 @@ func (t rptToken) entitle(request *Request, v *verdict, budget *policy.Budget) e
 
 func (t rptToken) claims(request *Request, v *verdict, at times, issuer, id string) (string, token.Claims) {
 	_, base := t.accessToken.claims(request, v, at, issuer, id)
-	claims := token.RPTClaims{Permissions: t.permissions.Permissions(t.permissions.Names)}
+	claims := token.RPTClaims{Permissions: t.permissions.Permissions(t.permissions.Names), Keycloak: t.form.Keycloak}
 	claims.AccessClaims, _ = base.(token.AccessClaims)
-	if !t.form.UMA1 {
+	if !t.form.UMA1 && !t.form.Keycloak {
 		return token.TypeRPT, claims
 	}
 	claims.Application = maps.Clone(claims.Application)
 	maps.DeleteFunc(claims.Application, func(name string, _ json.RawMessage) bool {
-		return strings.EqualFold(name, "azp") || strings.EqualFold(name, "accessToken") // this form's own
+		return strings.EqualFold(name, "azp") || t.form.UMA1 && strings.EqualFold(name, "accessToken") // these forms' own
 	})
+	if !t.form.UMA1 {
+		return token.TypeRPT, claims
+	}
 	return token.TypeRPT, token.UMA1Claims{RPTClaims: claims, AccessToken: t.form.AccessToken}
 }
 

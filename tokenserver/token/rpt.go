@@ -11,11 +11,16 @@ import (
 type RPTClaims struct {
 	AccessClaims
 	Permissions []Permission
+	// Keycloak adds typ and azp, by which Keycloak's adapters know a token that they may take.
+	Keycloak bool
 }
 
 // AppendJSON implements Claims.
 func (c RPTClaims) AppendJSON(dst []byte) []byte {
 	dst = c.appendAccess(dst)
+	if c.Keycloak {
+		dst = quote.Append(append(dst, `,"typ":"Bearer","azp":`...), c.ClientID)
+	}
 	dst = AppendPermissions(append(dst, `,"authorization":{"permissions":`...), c.Permissions)
 	return append(dst, "}}"...)
 }

@@ -40,6 +40,10 @@ func TestRequestingPartyTokens(t *testing.T) {
 		"An RPT that allows nothing": {
 			"a list is a list", RPTClaims{AccessClaims: one.AccessClaims}, base + `"authorization":{"permissions":[]}}`,
 		},
+		"Keycloak's": {
+			"", RPTClaims{AccessClaims: one.AccessClaims, Permissions: one.Permissions[1:], Keycloak: true},
+			base + `"typ":"Bearer","azp":"cli","authorization":{"permissions":[{"rsid":"two","scopes":["view"]}]}}`,
+		},
 		"UMA 1": {
 			"as Keycloak had it", UMA1Claims{RPTClaims: one},
 			base + `"typ":"kc_ett","azp":"cli","permissions":[{"resource_set_id":"team-a/one","resource_set_name":"The \"first\" \u003cone\u003e",` +

@@ -1,6 +1,7 @@
 package uma
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
@@ -18,27 +19,64 @@ type session struct {
 // audience is the resource server. It is the PAT's, and never what the request says.
 func (s *session) audience() string { return s.Held.Audience }
 
-// pat says which resource server came.
-func (s *Server) pat(r *http.Request, x *httpx.Exchange) (*session, error) {
+// pat says which resource server came to an endpoint.
+func (s *Server) pat(r *http.Request, x *httpx.Exchange, endpoint string) (*session, error) {
 	bearer, _, err := credentialsOf(r.Header)
+	p := &session{from: s.Granter.Snapshots.Load(), request: &grant.Request{ID: x.ID, Time: x.Start, Source: x.Source, Bearer: bearer}}
+	if err == nil && bearer == "" {
+		err = s.patMissing()
+	}
 	if err != nil {
+		s.Granter.Refused(p.request, &grant.Refusal{Endpoint: endpoint, Kind: grant.BadCredentials})
 		return nil, err
 	}
-	if bearer == "" {
-		return nil, bearerMissing()
-	}
-	p := &session{from: s.Granter.Snapshots.Load(), request: &grant.Request{ID: x.ID, Time: x.Start, Source: x.Source, Bearer: bearer}}
 	var failure *grant.Error
 	if p.Session, failure = s.Granter.PAT(r.Context(), p.from, p.request); failure != nil {
+		refusal := p.refusal(endpoint)
+		refusal.Kind = failure.Kind
+		s.Granter.Refused(p.request, refusal)
 		return nil, s.translate(failure)
 	}
 	return p, nil
 }
 
+func (s *session) refusal(endpoint string) *grant.Refusal {
+	return &grant.Refusal{Endpoint: endpoint, By: s.Caller, TokenID: s.Held.ID, Audience: s.audience()}
+}
+
+// refused records an error that says that the caller may not, or that it contradicts what is stored, and returns the error. Others
+// are no refusals, and say nothing of who may what.
+func (s *Server) refused(request *grant.Request, refusal *grant.Refusal, err error) error {
+	var e *httpx.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Status {
+	case http.StatusForbidden:
+		refusal.Kind = grant.NotAllowed
+	case http.StatusConflict:
+		refusal.Kind = grant.Conflict
+	default:
+		return err
+	}
+	s.Granter.Refused(request, refusal)
+	return err
+}
+
+// patMissing is bearerMissing in the server's spelling.
+func (s *Server) patMissing() error {
+	if said, ok := keycloak(grant.BadCredentials); ok && s.Keycloak {
+		return noBearer(said.code, said.description)
+	}
+	return bearerMissing()
+}
+
 // bearerMissing is the answer of an endpoint that takes nothing but a bearer token.
-func bearerMissing() error {
+func bearerMissing() error { return noBearer("invalid_token", "a bearer token is missing") }
+
+func noBearer(code, message string) error {
 	return &httpx.Error{
-		Status: http.StatusUnauthorized, Code: "invalid_token", Message: "a bearer token is missing",
+		Status: http.StatusUnauthorized, Code: code, Message: message,
 		Write: func(w http.ResponseWriter, _ *http.Request, e *httpx.Error) {
 			noStore(w.Header())
 			w.Header().Set("WWW-Authenticate", challengeBearer)

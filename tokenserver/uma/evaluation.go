@@ -93,7 +93,7 @@ func (e evaluation) within(common evaluation) evaluation {
 // evaluate has the form of httpx.Endpoint's Handle: one question.
 func (s *Server) evaluate(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
 	echo(w, r)
-	p, err := s.pat(r, x)
+	p, err := s.pat(r, x, nameEvaluation)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (s *Server) answerOne(w http.ResponseWriter, p *session, one *evaluation) e
 // evaluateAll has the form of httpx.Endpoint's Handle: many questions. Without any, what they would have in common is one.
 func (s *Server) evaluateAll(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
 	echo(w, r)
-	p, err := s.pat(r, x)
+	p, err := s.pat(r, x, nameEvaluations)
 	if err != nil {
 		return err
 	}

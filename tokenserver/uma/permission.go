@@ -2,6 +2,7 @@ package uma
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 
 	"github.com/go-jose/go-jose/v4/json"
@@ -43,10 +44,22 @@ func (l *list) UnmarshalJSON(data []byte) error {
 
 // permission has the form of httpx.Endpoint's Handle: permissions for a ticket.
 func (s *Server) permission(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
-	p, err := s.pat(r, x)
+	p, err := s.pat(r, x, namePermission)
 	if err != nil {
 		return err
 	}
+	err = s.ticketFor(w, r, p)
+	var e *httpx.Error
+	if s.Keycloak && errors.As(err, &e) && e.Code == "invalid_request" {
+		own := *e
+		own.Code = "invalid_permission_request"
+		return &own
+	}
+	return err
+}
+
+// ticketFor answers a resource server.
+func (s *Server) ticketFor(w http.ResponseWriter, r *http.Request, p *session) error {
 	var asked list
 	if err := readJSON(w, r, &asked); err != nil {
 		return err

@@ -35,20 +35,28 @@ type asked struct {
 	resource *resource.Resource
 }
 
-func (s *Server) visit(r *http.Request, x *httpx.Exchange) (*visit, error) {
+func (s *Server) visit(r *http.Request, x *httpx.Exchange, endpoint string) (*visit, error) {
 	bearer, credentials, err := credentialsOf(r.Header)
-	if err != nil {
-		return nil, err
-	}
 	v := &visit{
 		from:    s.Granter.Snapshots.Load(),
 		request: &grant.Request{ID: x.ID, Time: x.Start, Source: x.Source, Bearer: bearer, Credentials: credentials},
 	}
+	if err != nil {
+		s.Granter.Refused(v.request, &grant.Refusal{Endpoint: endpoint, Kind: grant.BadClient})
+		return nil, err
+	}
 	var failure *grant.Error
 	if v.Approver, failure = s.Granter.Approver(r.Context(), v.from, v.request); failure != nil {
+		refusal := v.refusal(endpoint)
+		refusal.Kind = failure.Kind
+		s.Granter.Refused(v.request, refusal)
 		return nil, s.translate(failure)
 	}
 	return v, s.stores()
+}
+
+func (v *visit) refusal(endpoint string) *grant.Refusal {
+	return &grant.Refusal{Endpoint: endpoint, By: v.Caller, TokenID: v.TokenID, Audience: v.Audience}
 }
 
 // reaches says whether the visitor's token is for the audience.
@@ -77,30 +85,30 @@ func (v *visit) sees(a *asked) bool {
 
 // requests has the form of httpx.Endpoint's Handle. Keycloak's clients name the request in the body of a PUT.
 func (s *Server) requests(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
-	v, err := s.visit(r, x)
+	v, err := s.visit(r, x, nameRequests)
 	if err != nil {
 		return err
 	}
 	switch r.Method {
 	case http.MethodPost:
-		return s.askOwner(w, r, x, v)
+		return s.refused(v.request, v.refusal(nameRequests), s.askOwner(w, r, x, v))
 	case http.MethodPut:
-		return s.decide(w, r, x, v, "")
+		return s.refused(v.request, v.refusal(nameRequests), s.decide(w, r, x, v, ""))
 	}
 	return s.listRequests(w, r, v)
 }
 
 // oneRequest has the form of httpx.Endpoint's Handle.
 func (s *Server) oneRequest(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
-	v, err := s.visit(r, x)
+	v, err := s.visit(r, x, nameRequest)
 	if err != nil {
 		return err
 	}
 	switch r.Method {
 	case http.MethodPut:
-		return s.decide(w, r, x, v, idOf(r))
+		return s.refused(v.request, v.refusal(nameRequest), s.decide(w, r, x, v, idOf(r)))
 	case http.MethodDelete:
-		return s.withdraw(w, r, x, v, idOf(r))
+		return s.refused(v.request, v.refusal(nameRequest), s.withdraw(w, r, x, v, idOf(r)))
 	}
 	found, err := s.find(v, idOf(r))
 	if err != nil {

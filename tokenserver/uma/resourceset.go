@@ -18,28 +18,28 @@ const (
 
 // resources has the form of httpx.Endpoint's Handle: list and create.
 func (s *Server) resources(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
-	p, err := s.pat(r, x)
+	p, err := s.pat(r, x, nameResources)
 	if err != nil {
 		return err
 	}
 	if r.Method == http.MethodPost {
-		return s.register(w, r, x, p)
+		return s.refused(p.request, p.refusal(nameResources), s.register(w, r, x, p))
 	}
 	return s.listResources(w, r, p)
 }
 
 // resource has the form of httpx.Endpoint's Handle: read, update and delete.
 func (s *Server) resource(w http.ResponseWriter, r *http.Request, x *httpx.Exchange) error {
-	p, err := s.pat(r, x)
+	p, err := s.pat(r, x, nameResource)
 	if err != nil {
 		return err
 	}
 	id := idOf(r)
 	switch r.Method {
 	case http.MethodPut:
-		return s.update(w, r, x, p, id)
+		return s.refused(p.request, p.refusal(nameResource), s.update(w, r, x, p, id))
 	case http.MethodDelete:
-		return s.delete(w, r, x, p, id)
+		return s.refused(p.request, p.refusal(nameResource), s.delete(w, r, x, p, id))
 	}
 	found := p.from.Resources.ByID(p.audience(), id)
 	if found == nil {

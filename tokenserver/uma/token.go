@@ -50,6 +50,7 @@ func (s *Server) parse(header http.Header, form url.Values) (*grant.UMARequest, 
 	}
 	request := &grant.UMARequest{
 		Audience: form.Get("audience"), Ticket: form.Get("ticket"), RPT: form.Get("rpt"), ClaimToken: form.Get("claim_token"),
+		Keycloak: s.Keycloak,
 	}
 	var err error
 	if request.Bearer, request.Credentials, err = credentialsOf(header); err != nil {
@@ -59,7 +60,7 @@ func (s *Server) parse(header http.Header, form url.Values) (*grant.UMARequest, 
 		return nil, httpx.BadRequest("subject_token is not served with this grant: exchange it for a token, and come with that")
 	}
 	if err := claimsOf(form); err != nil {
-		return nil, err
+		return nil, s.worded(err, "Invalid claims")
 	}
 	if err := s.wishes(request, form); err != nil {
 		return nil, err
@@ -68,7 +69,7 @@ func (s *Server) parse(header http.Header, form url.Values) (*grant.UMARequest, 
 }
 
 // claimsOf refuses claims that nobody signed.
-func claimsOf(form url.Values) error {
+func claimsOf(form url.Values) *httpx.Error {
 	format := form.Get("claim_token_format")
 	switch {
 	case form.Get("claim_token") == "" && format != "":
@@ -77,6 +78,14 @@ func claimsOf(form url.Values) error {
 		return httpx.BadRequest("claim_token must be an ID token (claim_token_format=" + formatIDToken + "): claims that nobody signed prove nothing")
 	}
 	return nil
+}
+
+// worded says it in Keycloak's words where the server spells so: its clients compare descriptions.
+func (s *Server) worded(err *httpx.Error, keycloaks string) error {
+	if s.Keycloak {
+		return httpx.BadRequest(keycloaks)
+	}
+	return err
 }
 
 // wishes reads what the answer shall be.
@@ -88,7 +97,7 @@ func (s *Server) wishes(request *grant.UMARequest, form url.Values) (err error) 
 	case "permissions":
 		request.Mode = grant.ModePermissions
 	default:
-		return httpx.BadRequest("response_mode must be decision or permissions")
+		return s.worded(httpx.BadRequest("response_mode must be decision or permissions"), "Invalid response_mode")
 	}
 	if limit := form.Get("response_permissions_limit"); limit != "" {
 		request.Most, err = strconv.Atoi(limit)
