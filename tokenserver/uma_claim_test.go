@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -26,6 +27,8 @@ type overtaken struct {
 	stored  *v1alpha1.ProtectedResource
 	observe func(*v1alpha1.ProtectedResource)
 	deleted atomic.Int32
+	// older says that what is registered has been there for long, and lost its claim since.
+	older bool
 }
 
 func (o *overtaken) Create(_ context.Context, object client.Object, _ ...client.CreateOption) error {
@@ -33,6 +36,9 @@ func (o *overtaken) Create(_ context.Context, object client.Object, _ ...client.
 	object.SetCreationTimestamp(metav1.Now())
 	o.stored, _ = object.DeepCopyObject().(*v1alpha1.ProtectedResource)
 	o.observe(o.stored)
+	if o.older {
+		return apierrors.NewAlreadyExists(v1alpha1.GroupVersion.WithResource("protectedresources").GroupResource(), object.GetName())
+	}
 	return nil
 }
 
@@ -82,6 +88,12 @@ func TestWhoCameSecondTakesItBack(t *testing.T) {
 	}
 	if got := behind.deleted.Load(); got != 2 {
 		t.Errorf("%d of 2 were taken back", got)
+	}
+	behind.older = true
+	w.json(t, http.MethodPost, "/authz/protection/resource_set", pat, `{"name":"Second","resource_scopes":["view"],"uris":["/race"]}`).
+		is(t, "what was there before", 409, problemOf("conflict", "uris[0] is another resource's"))
+	if got := behind.deleted.Load(); got != 2 {
+		t.Error("what the call had not created was deleted")
 	}
 	if !strings.HasPrefix(behind.stored.Name, "second-") || behind.stored.Namespace != "ci" {
 		t.Errorf("stored: %s/%s", behind.stored.Namespace, behind.stored.Name)

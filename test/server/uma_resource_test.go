@@ -26,6 +26,7 @@ func TestRegistration(t *testing.T) {
 	t.Run("What is refused", w.badRegistrations)
 	t.Run("What kubectl owns is read-only", w.declared)
 	t.Run("A tenant takes nothing of another", w.tenants)
+	t.Run("Nobody takes what is another's", w.taken)
 	t.Run("Lists", w.lists)
 	t.Run("While the API server is away", w.registrationDuringOutage)
 	w.holdsNoSecret(t)
@@ -217,6 +218,21 @@ func (w *umaWorld) tenants(t *testing.T) {
 	w.json(t, http.MethodGet, resources, a, "").says(t, "policy is asked at each use", 403, problem("insufficient_scope", "no policy lets the caller protect resources of this audience"))
 	w.create(t, umaPolicies()[0])
 	w.eventually(t, "the policy is back", func() bool { return w.json(t, http.MethodGet, resources, a, "").status == 200 })
+}
+
+// taken is an attack: who may not register for others takes a resource from its owner, or takes it away.
+func (w *umaWorld) taken(t *testing.T) {
+	agent, mallory := w.pat(t, "shop", "agent-2", ordersAPI), w.pat(t, "shop", "mallory", ordersAPI)
+	id := w.register(t, agent, `{"name":"Alices","resource_scopes":["view"],"owner":"alice","ownerManagedAccess":true}`)
+	others := problem("access_denied", "the owner is not the caller, who has not the action register_for_others")
+	body := `{"name":"Alices","resource_scopes":["view","burn"],"owner":"system:serviceaccount:shop:mallory","ownerManagedAccess":true}`
+	w.json(t, http.MethodPut, resources+"/"+id, mallory, body).says(t, "takes it", 403, others)
+	w.json(t, http.MethodDelete, resources+"/"+id, mallory, "").says(t, "deletes it", 403, others)
+	if spec := w.object(t, id).Spec; spec.Owner != "alice" || len(spec.Scopes) != 1 {
+		t.Errorf("it was changed: %+v", spec)
+	}
+	own := w.register(t, mallory, `{"name":"Own","resource_scopes":["view"]}`)
+	w.json(t, http.MethodDelete, resources+"/"+own, mallory, "").says(t, "the own one", 204, "")
 }
 
 func (w *umaWorld) lists(t *testing.T) {

@@ -42,6 +42,29 @@ func (s *Store) Submit(ctx context.Context, requester string, r *resource.Resour
 
 // Ask stores that somebody asks for scopes of a resource, and returns the request as it is: it may be decided already.
 func (s *Store) Ask(ctx context.Context, requester string, r *resource.Resource, scopes []string) (*v1alpha1.PermissionRequest, error) {
+	return s.ask(ctx, requester, r, scopes, s.crowded)
+}
+
+// Offer is Ask for a request that is decided at once, and so does not count among those that wait for a decision.
+func (s *Store) Offer(ctx context.Context, requester string, r *resource.Resource, scopes []string) (*v1alpha1.PermissionRequest, error) {
+	return s.ask(ctx, requester, r, scopes, func(string, *resource.Resource) error { return nil })
+}
+
+// crowded is an error if too many requests of the requester, or about the resource, wait for a decision.
+func (s *Store) crowded(requester string, r *resource.Resource) error {
+	ofUser, ofResource := s.options.Index.undecided(requester, r.UID)
+	switch {
+	case ofUser >= MostOfRequester:
+		return fmt.Errorf("%w: %d requests of the requester are undecided", permission.ErrNotTaken, ofUser)
+	case ofResource >= MostOfResource:
+		return fmt.Errorf("%w: %d requests about the resource are undecided", permission.ErrNotTaken, ofResource)
+	}
+	return nil
+}
+
+func (s *Store) ask(
+	ctx context.Context, requester string, r *resource.Resource, scopes []string, crowded func(string, *resource.Resource) error,
+) (*v1alpha1.PermissionRequest, error) {
 	asked, err := newRequest(requester, r, scopes)
 	if err != nil {
 		return nil, err
@@ -49,12 +72,8 @@ func (s *Store) Ask(ctx context.Context, requester string, r *resource.Resource,
 	if seen := s.options.Index.Get(asked.Namespace, asked.Name); seen != nil && equality.Semantic.DeepEqual(seen.Spec, asked.Spec) {
 		return seen, nil
 	}
-	ofUser, ofResource := s.options.Index.undecided(requester, r.UID)
-	switch {
-	case ofUser >= MostOfRequester:
-		return nil, fmt.Errorf("%w: %d requests of the requester are undecided", permission.ErrNotTaken, ofUser)
-	case ofResource >= MostOfResource:
-		return nil, fmt.Errorf("%w: %d requests about the resource are undecided", permission.ErrNotTaken, ofResource)
+	if err := crowded(requester, r); err != nil {
+		return nil, err
 	}
 	what := fmt.Sprintf("create PermissionRequest %s/%s", asked.Namespace, asked.Name)
 	stored := &v1alpha1.PermissionRequest{}

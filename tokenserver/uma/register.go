@@ -63,14 +63,15 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 	if err := s.slow(p.Caller.Username, x); err != nil {
 		return err
 	}
-	if err := s.Registrations.Create(r.Context(), object); err != nil {
+	created, err := s.Registrations.Create(r.Context(), object)
+	if err != nil {
 		return notStored(err)
 	}
 	stored, problems := resource.Compile(object)
 	if stored == nil {
 		return invalid(problems)
 	}
-	if err := s.keeps(r, stored); err != nil {
+	if err := s.keeps(r, stored, created); err != nil {
 		return err
 	}
 	s.changed(p, nameResources, audit.Stored, stored)
@@ -130,15 +131,18 @@ func (s *Server) free(p *session, object *v1alpha1.ProtectedResource) error {
 	return nil
 }
 
-// keeps is an error if somebody else has claimed the same at the same time, and was first. Then the resource goes again: it would
-// not be what its resource server thinks.
-func (s *Server) keeps(r *http.Request, stored *resource.Resource) error {
+// keeps is an error if somebody else has claimed the same at the same time, and was first. Then a resource that this call has created
+// goes again: it would not be what its resource server thinks. One that was there before stays, with all that was asked and
+// approved of it.
+func (s *Server) keeps(r *http.Request, stored *resource.Resource, created bool) error {
 	problems := s.Granter.Snapshots.Load().Resources.Taken(stored)
 	if len(problems) == 0 {
 		return nil
 	}
-	if _, err := s.Registrations.Delete(r.Context(), targetOf(stored)); err != nil {
-		return notStored(err)
+	if created {
+		if _, err := s.Registrations.Delete(r.Context(), targetOf(stored), nil); err != nil {
+			return notStored(err)
+		}
 	}
 	return taken(members.Replace(problems[0].Path) + " is another resource's")
 }
