@@ -274,7 +274,7 @@ func (w *umaWorld) tooMany(t *testing.T) {
 		return len(decode[[]map[string]any](t, w.json(t, http.MethodGet, requests+"?max=1000", rs, ""))) == 50
 	})
 	w.json(t, http.MethodPost, requests, rs, `{"resource":"`+a.id+`","scope":"edit"}`).
-		says(t, "one more", 403, problem("request_denied", "the request is not taken: too many wait for a decision, or the resource takes none"))
+		says(t, "one more", 403, problem("request_denied", "the request is not taken: there are too many, or the resource takes none"))
 	w.post(t, "/token", "bearer", rs, ticketForm(w.ticket(t, a.pat, a.id, "edit"), "submit_request", "true")).
 		says(t, "one more by a ticket", 403, problem("request_denied", "no policy grants what was asked for"))
 	if got := a.asks(t, "edit"); got.text("error") != "request_submitted" {

@@ -3,6 +3,7 @@ package uma
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -98,20 +99,31 @@ func (s *Server) object(p *session, namespace string, d *description) (*v1alpha1
 		Spec: d.spec(p.audience(), d.ID),
 	}
 	probe := object.DeepCopy()
-	if known := objectOf(p, namespace, object.Name); known != nil {
+	known, many := objectOf(p, namespace, object.Name)
+	switch {
+	case known != nil:
 		probe.UID = types.UID(known.UID)
+	case many >= mostResources:
+		return nil, forbidden("the namespace has " + strconv.Itoa(many) + " resources of the audience, and takes no more")
 	}
 	return object, s.free(p, probe)
 }
 
-// objectOf is the resource that an object is, if it is served.
-func objectOf(p *session, namespace, name string) *resource.Resource {
+// mostResources is how many a namespace has of one audience before no more are registered; kubectl is bounded by quotas.
+const mostResources = 10_000
+
+// objectOf is the resource that an object is, if it is served, and how many the namespace has.
+func objectOf(p *session, namespace, name string) (found *resource.Resource, many int) {
 	for _, r := range p.from.Resources.All(p.audience()) {
-		if r.Namespace == namespace && r.Object == name {
-			return r
+		if r.Namespace != namespace {
+			continue
+		}
+		many++
+		if r.Object == name {
+			found = r
 		}
 	}
-	return nil
+	return found, many
 }
 
 // free is an error if the object is no resource, or claims what is another's: its name, its id, or a uri.
