@@ -103,7 +103,9 @@ func (o *registry) observed(ctx context.Context, err error) error {
 	}
 	all := slices.Clone(o.there)
 	for n := range resources.Items {
-		if compiled, _ := resource.Compile(&resources.Items[n]); compiled != nil {
+		object := &resources.Items[n]
+		object.Status.URIs = resource.Claimed(object, object.CreationTimestamp.Time) // as the manager would
+		if compiled, _ := resource.Compile(object); compiled != nil {
 			all = append(all, compiled)
 		}
 	}

@@ -161,7 +161,7 @@ func TestWhatIsRefusedIsRecorded(t *testing.T) {
 	w.json(t, http.MethodPost, pathResources, w.pat, `{"name":"Photos","resource_scopes":["other"],"owner":"alice"}`)
 	w.json(t, http.MethodPut, pathResources+"/orders/eu-1", w.pat, `{"name":"x","resource_scopes":["y"]}`)
 	w.json(t, http.MethodDelete, pathResources+"/orders/eu-1", w.pat, "")
-	w.json(t, http.MethodPost, pathRequests, w.bob, `{"resource":"`+w.photos+`","granted":true}`)
+	w.json(t, http.MethodPost, pathRequests, w.bob, `{"resource":"`+w.photos+`","requester":"bob","granted":true}`)
 	w.json(t, http.MethodGet, pathRequests, "", "")
 	w.json(t, http.MethodPost, pathResources, w.pat, `{}`) // it is malformed, and refuses nobody anything
 	const builder = "system:serviceaccount:ci:builder"

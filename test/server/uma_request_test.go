@@ -14,7 +14,10 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver"
 )
 
-const requests = "/authz/protection/permission/ticket"
+const (
+	requests  = "/authz/protection/permission/ticket"
+	onlyOwner = "only the owner decides, by a login or a token with the scope uma_authorization; or who registered the resource and has the action register_for_others, but not for itself"
+)
 
 // album is a resource of alice's with its resource server.
 type album struct {
@@ -50,6 +53,7 @@ func TestOwnersDecide(t *testing.T) {
 	w := startUMA(t, nil)
 	t.Run("Asked, approved, denied", w.askedAndApproved)
 	t.Run("Who may do what", w.whoDecides)
+	t.Run("A resource server approves nothing that was declared", w.declaredIsTheOwners)
 	t.Run("What is refused", w.badRequests)
 	t.Run("An owner shares", w.shared)
 	t.Run("What kubectl approved before does not stay", w.narrowed)
@@ -97,7 +101,9 @@ func (w *umaWorld) askedAndApproved(t *testing.T) {
 	denied := problem("request_denied", "no policy grants what was asked for")
 	a.asks(t, "view").says(t, "denied, and she is not asked again", 403, denied)
 	w.json(t, http.MethodDelete, requests+"/"+id, a.bob, "").says(t, "nor can bob make it unsaid", 403,
-		problem("access_denied", "only the owner deletes it, or the resource server in the resource's namespace, or who asked and was not denied"))
+		problem("access_denied", "only the owner deletes it, or, if it was not denied, the resource server in the resource's namespace or who asked"))
+	w.json(t, http.MethodDelete, requests+"/"+id, a.pat, "").says(t, "nor the resource server", 403,
+		problem("access_denied", "only the owner deletes it, or, if it was not denied, the resource server in the resource's namespace or who asked"))
 	w.json(t, http.MethodDelete, requests+"/"+id, a.alice, "").says(t, "alice can", 204, "")
 	if got := a.asks(t, "view"); got.text("error") != "request_submitted" {
 		t.Errorf("asked anew: %s", got.body)
@@ -112,7 +118,7 @@ func (w *umaWorld) whoDecides(t *testing.T) {
 	a := w.album(t, "Vault", "agent-2")
 	a.asks(t, "view")
 	id, _ := a.request(t, a.alice)["id"].(string)
-	owners := problem("access_denied", "only the owner decides, or the resource server in the resource's namespace")
+	owners := problem("access_denied", onlyOwner)
 	none := problem("not_found", "there is nothing here")
 	elsewhere := w.user(t, "alice", otherAPI)
 	for name, tc := range map[string]struct {
@@ -123,7 +129,9 @@ func (w *umaWorld) whoDecides(t *testing.T) {
 		"Bob":                                    {a.bob, `{"granted":true}`, 403, owners},
 		"A user whom it does not concern":        {w.user(t, "rs", ordersAPI), `{"granted":true}`, 404, none},
 		"Alice with a token of another server":   {elsewhere, `{"granted":true}`, 404, none},
-		"A resource server in another namespace": {w.pat(t, "shop-b", "rs", ordersAPI), `{"granted":true}`, 403, owners},
+		"A resource server in another namespace": {w.pat(t, "shop-b", "rs", ordersAPI), `{"granted":true}`, 404, none},
+		"Who may not register for others":        {w.pat(t, "shop", "rs", ordersAPI), `{"granted":true}`, 403, owners},
+		"Who did not register it":                {w.pat(t, "shop", "agent-3", ordersAPI), `{"granted":true}`, 403, owners},
 		"Another resource server":                {w.pat(t, "shop", "rs", otherAPI), `{"granted":true}`, 404, none},
 		"Alice with a narrow token": {
 			w.post(t, "/token", "alice", "secret", url.Values{"grant_type": {"client_credentials"}, "audience": {ordersAPI}, "scope": {"order:x:read"}}).text("access_token"),
@@ -144,10 +152,36 @@ func (w *umaWorld) whoDecides(t *testing.T) {
 	}
 	w.json(t, http.MethodGet, requests+"?resourceId="+a.id, w.user(t, "rs", ordersAPI), "").says(t, "others see nothing", 200, "[]")
 	w.json(t, http.MethodGet, requests+"?resourceId="+a.id, elsewhere, "").says(t, "nor does alice by a token of another server", 200, "[]")
-	a.request(t, w.pat(t, "shop-b", "rs", ordersAPI))
-	w.json(t, http.MethodPut, requests+"/"+id, a.pat, `{"granted":true}`).says(t, "the resource server of the namespace", 204, "")
+	w.json(t, http.MethodGet, requests+"?resourceId="+a.id, w.pat(t, "shop-b", "rs", ordersAPI), "").says(t, "nor a resource server of another namespace", 200, "[]")
+	a.request(t, w.pat(t, "shop", "rs", ordersAPI))
+	w.json(t, http.MethodPut, requests+"/"+id, a.pat, `{"granted":true}`).says(t, "the resource server that registered it", 204, "")
 	w.json(t, http.MethodDelete, requests+"/"+id, a.bob, "").says(t, "bob gives it back", 204, "")
 	w.json(t, http.MethodGet, requests+"/"+id, a.bob, "").says(t, "it is gone", 404, none)
+}
+
+// declaredIsTheOwners is an attack: a resource server, even one that may register for others, gives itself or a friend what somebody
+// declared for alice.
+func (w *umaWorld) declaredIsTheOwners(t *testing.T) {
+	object := &v1alpha1.ProtectedResource{Spec: v1alpha1.ProtectedResourceSpec{
+		Type: "order", Scopes: []v1alpha1.ResourceScope{"burn"}, Owner: "alice", OwnerManagedAccess: v1alpha1.Allowed, Audience: ordersAPI,
+	}}
+	object.Namespace, object.Name = "shop", "declared"
+	object.Labels = map[string]string{v1alpha1.LabelRegisteredBy: "agent"} // a label proves nothing
+	if err := w.plane.Client.Create(t.Context(), object, client.FieldOwner("kubectl")); err != nil {
+		t.Fatal(err)
+	}
+	agent := w.pat(t, "shop", "agent", ordersAPI)
+	w.eventually(t, "it is served", func() bool { return w.json(t, http.MethodGet, resources+"/shop/declared", agent, "").status == 200 })
+	for requester, pat := range map[string]string{
+		"system:serviceaccount:shop:mallory": w.pat(t, "shop", "mallory", ordersAPI), "system:serviceaccount:shop:agent": agent, "bob": agent,
+	} {
+		w.json(t, http.MethodPost, requests, pat, `{"resource":"shop/declared","requester":"`+requester+`","granted":true}`).
+			says(t, requester, 403, problem("access_denied", onlyOwner))
+	}
+	if got := w.json(t, http.MethodPost, requests, agent, `{"resource":"shop/declared"}`); got.status != 201 || got.text("state") != "Pending" {
+		t.Errorf("it may ask: %d %s", got.status, got.body)
+	}
+	w.json(t, http.MethodGet, requests+"?resourceId=shop/declared&granted=true", agent, "").says(t, "nothing was granted", 200, "[]")
 }
 
 func (w *umaWorld) badRequests(t *testing.T) {
@@ -161,9 +195,11 @@ func (w *umaWorld) badRequests(t *testing.T) {
 		"Nobody":                 {"", `{}`, 401, problem("invalid_client", "the caller must prove who it is")},
 		"An unknown resource":    {a.bob, `{"resource":"shop/none"}`, 400, problem("invalid_resource_id", "the resource is not known")},
 		"An unknown scope":       {a.bob, `{"resource":"` + a.id + `","scope":"fly"}`, 400, problem("invalid_scope", "the resource has no such scope")},
-		"A grant to oneself":     {a.bob, `{"resource":"` + a.id + `","granted":true}`, 403, problem("access_denied", "only the owner grants, or the resource server in the resource's namespace")},
-		"In another's name":      {a.bob, `{"resource":"` + a.id + `","requester":"rs"}`, 403, problem("access_denied", "who does not manage the resource asks in no other name than the own")},
-		"From the owner":         {a.alice, `{"resource":"` + a.id + `","requester":"alice"}`, 400, problem("invalid_request", "the owner has every scope already")},
+		"A grant to oneself":     {a.bob, `{"resource":"` + a.id + `","requester":"bob","granted":true}`, 403, problem("access_denied", onlyOwner)},
+		"A resource server's":    {a.pat, `{"resource":"` + a.id + `","requester":"system:serviceaccount:shop:agent-3","granted":true}`, 403, problem("access_denied", onlyOwner)},
+		"In another's name":      {a.bob, `{"resource":"` + a.id + `","requester":"rs"}`, 403, problem("access_denied", "in another's name it is offered, with granted, and not asked")},
+		"In a victim's name":     {a.alice, `{"resource":"` + a.id + `","requester":"rs"}`, 403, problem("access_denied", "in another's name it is offered, with granted, and not asked")},
+		"From the owner":         {a.alice, `{"resource":"` + a.id + `"}`, 400, problem("invalid_request", "the owner has every scope already")},
 		"To nobody":              {a.alice, `{"resource":"` + a.id + `","granted":true}`, 400, problem("invalid_request", "requester is missing")},
 		"To a group":             {a.alice, `{"resource":"` + a.id + `","requester":"system:authenticated","granted":true}`, 400, problem("invalid_request", "requester: must be somebody: of the names with system: only those of ServiceAccounts, system:serviceaccount:<namespace>:<name>")},
 		"To two":                 {a.alice, `{"resource":"` + a.id + `","requester":"bob","requesterName":"rs","granted":true}`, 400, problem("invalid_request", "requester and requesterName must be the same")},
@@ -238,7 +274,7 @@ func (w *umaWorld) tooMany(t *testing.T) {
 		return len(decode[[]map[string]any](t, w.json(t, http.MethodGet, requests+"?max=1000", rs, ""))) == 50
 	})
 	w.json(t, http.MethodPost, requests, rs, `{"resource":"`+a.id+`","scope":"edit"}`).
-		says(t, "one more", 403, problem("request_denied", "the request is not taken: too many wait for a decision, or the resource takes none"))
+		says(t, "one more", 403, problem("request_denied", "the request is not taken: there are too many, or the resource takes none"))
 	w.post(t, "/token", "bearer", rs, ticketForm(w.ticket(t, a.pat, a.id, "edit"), "submit_request", "true")).
 		says(t, "one more by a ticket", 403, problem("request_denied", "no policy grants what was asked for"))
 	if got := a.asks(t, "edit"); got.text("error") != "request_submitted" {

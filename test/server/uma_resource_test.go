@@ -26,6 +26,7 @@ func TestRegistration(t *testing.T) {
 	t.Run("What is refused", w.badRegistrations)
 	t.Run("What kubectl owns is read-only", w.declared)
 	t.Run("A tenant takes nothing of another", w.tenants)
+	t.Run("Nobody takes what is another's", w.taken)
 	t.Run("Lists", w.lists)
 	t.Run("While the API server is away", w.registrationDuringOutage)
 	w.holdsNoSecret(t)
@@ -108,6 +109,7 @@ func (w *umaWorld) badRegistrations(t *testing.T) {
 		"An unknown id":                 {"", "PUT", "/shop/none", "rs", `{"name":"x","resource_scopes":["view"]}`, 404, problem("not_found", "there is nothing here")},
 		"An unknown id, deleted":        {"", "DELETE", "/none", "rs", "", 404, problem("not_found", "there is nothing here")},
 		"An id with two slashes":        {"", "DELETE", "/shop/a/b", "rs", "", 404, problem("not_found", "there is nothing here")},
+		"Attributes of 9 KiB":           {"", "POST", "", "rs", `{"name":"x","resource_scopes":["view"],"attributes":{"a":["` + strings.Repeat("x", 1000) + strings.Repeat(`","`+strings.Repeat("x", 1000), 8) + `"]}}`, 400, problem("invalid_request", "attributes, displayName, description and icon_uri have more than 8 KiB")},
 		"No name":                       {"", "POST", "", "rs", `{"resource_scopes":["view"]}`, 400, problem("invalid_request", "name is missing")},
 		"No scopes":                     {"", "POST", "", "rs", `{"name":"x"}`, 400, problem("invalid_request", "resource_scopes: must be 1 to 64")},
 		"10,000 scopes":                 {"", "POST", "", "rs", `{"name":"x","resource_scopes":[` + strings.Join(scopes, ",") + `]}`, 400, problem("invalid_request", "resource_scopes: must be 1 to 64")},
@@ -189,6 +191,10 @@ func (w *umaWorld) tenants(t *testing.T) {
 	w.json(t, http.MethodPost, resources, b, `{"_id":"mine","name":"Mine","resource_scopes":["view"]}`).says(t, "its id", 409, problem("conflict", "_id is another resource's"))
 	w.json(t, http.MethodPost, resources, b, `{"name":"Mine","resource_scopes":["view"],"uris":["/b","/mine/{other}"]}`).says(t, "its uri by another placeholder", 409, problem("conflict", "uris[1] is another resource's"))
 	own := w.register(t, b, `{"name":"Mine","resource_scopes":["view"]}`)
+	for filter, want := range map[string]string{"": "mine", "&owner=system:serviceaccount:shop-b:tenant": own} {
+		w.eventually(t, "it is listed", func() bool { return w.json(t, http.MethodGet, resources+"/"+own, b, "").status == 200 })
+		w.json(t, http.MethodGet, resources+"?name=Mine&exactName=true"+filter, a, "").says(t, "a name is the oldest one's", 200, `["`+want+`"]`)
+	}
 	w.json(t, http.MethodPut, resources+"/"+own, b, `{"name":"Mine","resource_scopes":["view"],"uris":["/mine/{id}"]}`).says(t, "its uri, later", 409, problem("conflict", "uris[0] is another resource's"))
 	foreign := problem("access_denied", "the resource is of another namespace than the caller")
 	w.json(t, http.MethodPut, resources+"/mine", b, `{"name":"Mine","resource_scopes":["burn"]}`).says(t, "to change it", 403, foreign)
@@ -217,6 +223,21 @@ func (w *umaWorld) tenants(t *testing.T) {
 	w.json(t, http.MethodGet, resources, a, "").says(t, "policy is asked at each use", 403, problem("insufficient_scope", "no policy lets the caller protect resources of this audience"))
 	w.create(t, umaPolicies()[0])
 	w.eventually(t, "the policy is back", func() bool { return w.json(t, http.MethodGet, resources, a, "").status == 200 })
+}
+
+// taken is an attack: who may not register for others takes a resource from its owner, or takes it away.
+func (w *umaWorld) taken(t *testing.T) {
+	agent, mallory := w.pat(t, "shop", "agent-2", ordersAPI), w.pat(t, "shop", "mallory", ordersAPI)
+	id := w.register(t, agent, `{"name":"Alices","resource_scopes":["view"],"owner":"alice","ownerManagedAccess":true}`)
+	others := problem("access_denied", "the owner is not the caller, who has not the action register_for_others")
+	body := `{"name":"Alices","resource_scopes":["view","burn"],"owner":"system:serviceaccount:shop:mallory","ownerManagedAccess":true}`
+	w.json(t, http.MethodPut, resources+"/"+id, mallory, body).says(t, "takes it", 403, others)
+	w.json(t, http.MethodDelete, resources+"/"+id, mallory, "").says(t, "deletes it", 403, others)
+	if spec := w.object(t, id).Spec; spec.Owner != "alice" || len(spec.Scopes) != 1 {
+		t.Errorf("it was changed: %+v", spec)
+	}
+	own := w.register(t, mallory, `{"name":"Own","resource_scopes":["view"]}`)
+	w.json(t, http.MethodDelete, resources+"/"+own, mallory, "").says(t, "the own one", 204, "")
 }
 
 func (w *umaWorld) lists(t *testing.T) {

@@ -13,9 +13,11 @@ type Change struct {
 	// By is who wanted it, with the token TokenID, if that was one of ours.
 	By      caller.Caller
 	TokenID string
-	// Audience is the resource server, About the resource and its scopes, and For the user who owns it or asks for it.
+	// Audience is the resource server, About the resource and its scopes or those that were asked for, and For the user who owns it
+	// or asks for it. Granted are the scopes that For has from now on; none unless something was approved.
 	Audience string
 	About    scope.Scope
+	Granted  []string
 	For      string
 }
 
@@ -28,7 +30,11 @@ func (g *Granter) Changed(request *Request, c *Change) {
 	line := audit.Record{
 		Time: request.Time.UTC(), Outcome: c.Outcome, RequestID: request.ID, Grant: c.Endpoint, SubjectTokenID: audit.Claimed(c.TokenID),
 		Subject: c.By.Username, Provider: c.By.Provider, Method: string(c.By.Method), Audience: c.Audience, For: audit.Bounded(c.For, maxAbout),
-		Requested: []string{}, Granted: []string{audit.Bounded(c.About.String(), maxAbout)},
+		Requested: []string{audit.Bounded(c.About.String(), maxAbout)}, Granted: []string{},
+	}
+	if len(c.Granted) > 0 {
+		granted := scope.Scope{Type: c.About.Type, Name: c.About.Name, Actions: c.Granted}
+		line.Granted = append(line.Granted, audit.Bounded(granted.String(), maxAbout))
 	}
 	if request.Source.IsValid() {
 		line.SourceIP = request.Source.String()

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +25,12 @@ func resOf(t testing.TB, namespace, name, id string) *resource.Resource {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
+	return r
+}
+
+// younger is the resource as it would be if it had come after those of resOf.
+func younger(r *resource.Resource) *resource.Resource {
+	r.Created = r.Created.Add(time.Minute)
 	return r
 }
 
@@ -107,7 +114,7 @@ func TestANarrowTokenReachesNoOtherTenant(t *testing.T) {
 		"By the name of the object":          {"only one has it", "eu-1", nil, []string{"orders/eu-1"}},
 		"By a name that another has, too":    {"nobody knows whose is meant", "eu-1", []*resource.Resource{resOf(t, "evil", "eu-1", "")}, nil},
 		"By a name that is another's id":     {"the id is meant", "eu-1", []*resource.Resource{resOf(t, "evil", "x", "eu-1")}, []string{"eu-1"}},
-		"By an id that is another's name":    {"the id is meant", "second", []*resource.Resource{resOf(t, "evil", "second", "")}, []string{"second"}},
+		"By an id that is another's name":    {"the id is meant", "second", []*resource.Resource{younger(resOf(t, "evil", "second", ""))}, []string{"second"}},
 		"By an id where others have a name":  {"", "orders/eu-1", []*resource.Resource{resOf(t, "evil", "eu-1", "")}, []string{"orders/eu-1"}},
 		"By a name that no object has":       {"", "eu-3", nil, nil},
 		"By a name that three have":          {"", "eu-1", []*resource.Resource{resOf(t, "evil", "eu-1", ""), resOf(t, "worse", "eu-1", "")}, nil},

@@ -15,8 +15,8 @@ import (
 type Index struct {
 	mu     sync.RWMutex
 	byName map[types.NamespacedName]*v1alpha1.PermissionRequest
-	// The same by who asks, who is asked, at what resource server, and about which resource.
-	byRequester, byOwner, byAudience, byResource shelf
+	// The same by who asks, who is asked, at what resource server, about which resource, and in which namespace.
+	byRequester, byOwner, byAudience, byResource, byNamespace shelf
 }
 
 // shelf are requests by one of their properties.
@@ -62,6 +62,7 @@ func (x *Index) each(r *v1alpha1.PermissionRequest, do func(*shelf, string, *v1a
 	do(&x.byOwner, r.Spec.Owner, r)
 	do(&x.byAudience, string(r.Spec.Audience), r)
 	do(&x.byResource, r.Spec.Resource.UID, r)
+	do(&x.byNamespace, r.Namespace, r)
 }
 
 // Get returns the request of the name; nil if none was observed.
@@ -98,21 +99,33 @@ func sorted(sets ...map[*v1alpha1.PermissionRequest]struct{}) []*v1alpha1.Permis
 	return slices.Compact(all) // who asks for the own is there twice
 }
 
-// undecided is how many requests of the user, and how many about the resource, nobody has decided.
-func (x *Index) undecided(username, uid string) (ofUser, ofResource int) {
+// undecided is how many requests of the user, how many of these about the resource, and how many about the resource nobody has
+// decided.
+func (x *Index) undecided(username, uid string) (ofUser, ofPair, ofResource int) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
-	return pending(x.byRequester[username]), pending(x.byResource[uid])
-}
-
-func pending(set map[*v1alpha1.PermissionRequest]struct{}) int {
-	n := 0
-	for r := range set {
+	for r := range x.byRequester[username] {
 		if Undecided(r) {
-			n++
+			ofUser++
 		}
 	}
-	return n
+	for r := range x.byResource[uid] {
+		if !Undecided(r) {
+			continue
+		}
+		ofResource++
+		if r.Spec.Requester == username {
+			ofPair++
+		}
+	}
+	return ofUser, ofPair, ofResource
+}
+
+// stored is how many requests there are about the resource, and in the namespace.
+func (x *Index) stored(uid, namespace string) (about, in int) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.byResource[uid]), len(x.byNamespace[namespace])
 }
 
 // Undecided says whether nobody has decided the request.

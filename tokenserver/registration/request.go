@@ -18,10 +18,18 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/resource"
 )
 
-// How many requests wait for a decision at most. Servers count what they have seen: a few more can be stored at one moment.
+// How many requests wait for a decision at most: of one requester, of one about one resource, and of all about one resource. Servers
+// count what they have seen: a few more can be stored at one moment.
 const (
 	MostOfRequester = 50
+	MostOfPair      = 3
 	MostOfResource  = 200
+)
+
+// How many requests there are at most, whatever was decided of them: what was approved stays.
+const (
+	MostAboutResource = 1_000
+	MostOfNamespace   = 10_000
 )
 
 var errDenied = fmt.Errorf("%w: it was denied", permission.ErrNotTaken)
@@ -42,6 +50,43 @@ func (s *Store) Submit(ctx context.Context, requester string, r *resource.Resour
 
 // Ask stores that somebody asks for scopes of a resource, and returns the request as it is: it may be decided already.
 func (s *Store) Ask(ctx context.Context, requester string, r *resource.Resource, scopes []string) (*v1alpha1.PermissionRequest, error) {
+	return s.ask(ctx, requester, r, scopes, s.crowded)
+}
+
+// Offer is Ask for a request that is decided at once, and so does not count among those that wait for a decision.
+func (s *Store) Offer(ctx context.Context, requester string, r *resource.Resource, scopes []string) (*v1alpha1.PermissionRequest, error) {
+	return s.ask(ctx, requester, r, scopes, func(string, *resource.Resource) error { return nil })
+}
+
+// crowded is an error if too many requests of the requester, or about the resource, wait for a decision.
+func (s *Store) crowded(requester string, r *resource.Resource) error {
+	ofUser, ofPair, ofResource := s.options.Index.undecided(requester, r.UID)
+	switch {
+	case ofPair >= MostOfPair:
+		return fmt.Errorf("%w: %d requests of the requester about the resource are undecided", permission.ErrNotTaken, ofPair)
+	case ofUser >= MostOfRequester:
+		return fmt.Errorf("%w: %d requests of the requester are undecided", permission.ErrNotTaken, ofUser)
+	case ofResource >= MostOfResource:
+		return fmt.Errorf("%w: %d requests about the resource are undecided", permission.ErrNotTaken, ofResource)
+	}
+	return nil
+}
+
+// full is an error if there are too many requests about the resource, or in its namespace.
+func (s *Store) full(r *resource.Resource) error {
+	about, in := s.options.Index.stored(r.UID, r.Namespace)
+	switch {
+	case about >= MostAboutResource:
+		return fmt.Errorf("%w: there are %d requests about the resource", permission.ErrNotTaken, about)
+	case in >= MostOfNamespace:
+		return fmt.Errorf("%w: there are %d requests in the namespace", permission.ErrNotTaken, in)
+	}
+	return nil
+}
+
+func (s *Store) ask(
+	ctx context.Context, requester string, r *resource.Resource, scopes []string, crowded func(string, *resource.Resource) error,
+) (*v1alpha1.PermissionRequest, error) {
 	asked, err := newRequest(requester, r, scopes)
 	if err != nil {
 		return nil, err
@@ -49,12 +94,8 @@ func (s *Store) Ask(ctx context.Context, requester string, r *resource.Resource,
 	if seen := s.options.Index.Get(asked.Namespace, asked.Name); seen != nil && equality.Semantic.DeepEqual(seen.Spec, asked.Spec) {
 		return seen, nil
 	}
-	ofUser, ofResource := s.options.Index.undecided(requester, r.UID)
-	switch {
-	case ofUser >= MostOfRequester:
-		return nil, fmt.Errorf("%w: %d requests of the requester are undecided", permission.ErrNotTaken, ofUser)
-	case ofResource >= MostOfResource:
-		return nil, fmt.Errorf("%w: %d requests about the resource are undecided", permission.ErrNotTaken, ofResource)
+	if err := errors.Join(s.full(r), crowded(requester, r)); err != nil {
+		return nil, err
 	}
 	what := fmt.Sprintf("create PermissionRequest %s/%s", asked.Namespace, asked.Name)
 	stored := &v1alpha1.PermissionRequest{}

@@ -127,15 +127,21 @@ func TestRequestsAreBounded(t *testing.T) {
 	bob := func(int) string { return "bob" }
 	somebody := func(n int) string { return "user" + string(rune('a'+n%26)) }
 	cases := map[string]struct {
-		reason string
-		fill   func(*registration.Index)
-		want   error
+		reason      string
+		fill        func(*registration.Index)
+		want, offer error
 	}{
-		"49 of the user":             {"one more is the 50th", func(x *registration.Index) { fill(x, bob, "other", "", 49) }, nil},
-		"50 of the user":             {"", func(x *registration.Index) { fill(x, bob, "other", v1alpha1.RequestPending, 50) }, permission.ErrNotTaken},
-		"Those that were decided":    {"nobody has to decide them any more", func(x *registration.Index) { fill(x, bob, "other", v1alpha1.RequestDenied, 90) }, nil},
-		"200 about the resource":     {"", func(x *registration.Index) { fill(x, somebody, r.UID, "", 200) }, permission.ErrNotTaken},
-		"200 about another resource": {"", func(x *registration.Index) { fill(x, somebody, "other", "", 200) }, nil},
+		"49 of the user":             {"one more is the 50th", func(x *registration.Index) { fill(x, bob, "other", "", 49) }, nil, nil},
+		"50 of the user":             {"an offer is decided", func(x *registration.Index) { fill(x, bob, "other", v1alpha1.RequestPending, 50) }, permission.ErrNotTaken, nil},
+		"2 of the user about it":     {"", func(x *registration.Index) { fill(x, bob, r.UID, "", 2) }, nil, nil},
+		"3 of the user about it":     {"", func(x *registration.Index) { fill(x, bob, r.UID, "", 3) }, permission.ErrNotTaken, nil},
+		"3 of others about it":       {"", func(x *registration.Index) { fill(x, somebody, r.UID, "", 3) }, nil, nil},
+		"999 approved about it":      {"", func(x *registration.Index) { fill(x, somebody, r.UID, v1alpha1.RequestApproved, 999) }, nil, nil},
+		"1000 approved about it":     {"they stay", func(x *registration.Index) { fill(x, somebody, r.UID, v1alpha1.RequestApproved, 1000) }, permission.ErrNotTaken, permission.ErrNotTaken},
+		"10000 in the namespace":     {"", func(x *registration.Index) { fill(x, somebody, "other", v1alpha1.RequestApproved, 10_000) }, permission.ErrNotTaken, permission.ErrNotTaken},
+		"Those that were decided":    {"nobody has to decide them any more", func(x *registration.Index) { fill(x, bob, "other", v1alpha1.RequestDenied, 90) }, nil, nil},
+		"200 about the resource":     {"", func(x *registration.Index) { fill(x, somebody, r.UID, "", 200) }, permission.ErrNotTaken, nil},
+		"200 about another resource": {"", func(x *registration.Index) { fill(x, somebody, "other", "", 200) }, nil, nil},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -143,6 +149,9 @@ func TestRequestsAreBounded(t *testing.T) {
 			tc.fill(index)
 			if err := s.Submit(t.Context(), "bob", r, []string{"view"}); !errors.Is(err, tc.want) {
 				t.Errorf("%s: got %v, want %v", tc.reason, err, tc.want)
+			}
+			if _, err := s.Offer(t.Context(), "bob", r, []string{"edit"}); !errors.Is(err, tc.offer) {
+				t.Errorf("an offer: %s: got %v, want %v", tc.reason, err, tc.offer)
 			}
 		})
 	}

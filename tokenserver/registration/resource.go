@@ -2,6 +2,7 @@ package registration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 
@@ -14,13 +15,14 @@ import (
 )
 
 // Create stores a resource. That it is there already with the same spec, as after an answer that was lost, is success; with
-// another it is ErrTaken. On success the object is what is stored.
-func (s *Store) Create(ctx context.Context, object *v1alpha1.ProtectedResource) error {
+// another it is ErrTaken. On success the object is what is stored, and created says that this call is known to have created it.
+func (s *Store) Create(ctx context.Context, object *v1alpha1.ProtectedResource) (created bool, err error) {
 	what := fmt.Sprintf("create ProtectedResource %s/%s", object.Namespace, object.Name)
 	stored := &v1alpha1.ProtectedResource{}
-	err := s.do(ctx, what, func(ctx context.Context) error {
+	err = s.do(ctx, what, func(ctx context.Context) error {
 		object.DeepCopyInto(stored)
 		err := s.options.Client.Create(ctx, stored, client.FieldOwner(fieldOwner))
+		created = err == nil
 		if !apierrors.IsAlreadyExists(err) {
 			return err
 		}
@@ -36,11 +38,11 @@ func (s *Store) Create(ctx context.Context, object *v1alpha1.ProtectedResource) 
 		return ownedBy(stored)
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	stored.DeepCopyInto(object)
 	s.awaitServed(ctx, what, object)
-	return nil
+	return created, nil
 }
 
 // conflict lets a call be tried again.
@@ -83,6 +85,21 @@ func (s *Store) find(ctx context.Context, t Target) (*v1alpha1.ProtectedResource
 	return object, ownedBy(object)
 }
 
+// Registered says whether the object, as it is now, was registered by the ServiceAccount, and nobody else has written its spec.
+func (s *Store) Registered(ctx context.Context, t Target, account string) (bool, error) {
+	what := fmt.Sprintf("read ProtectedResource %s/%s", t.Namespace, t.Name)
+	registered := false
+	err := s.do(ctx, what, func(ctx context.Context) error {
+		object, err := s.find(ctx, t)
+		registered = err == nil && object.Labels[v1alpha1.LabelRegisteredBy] == Registrant(account)
+		return err
+	})
+	if errors.Is(err, ErrOwned) || errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return registered, err
+}
+
 // Update changes the spec of a resource, as it is now, and returns the object as it is stored. An error of change ends it, and is
 // returned as it is. Change may be called more than once.
 func (s *Store) Update(ctx context.Context, t Target, change func(*v1alpha1.ProtectedResource) error) (*v1alpha1.ProtectedResource, error) {
@@ -114,10 +131,12 @@ func (s *Store) Update(ctx context.Context, t Target, change func(*v1alpha1.Prot
 	return stored, nil
 }
 
-// Delete deletes a resource, and with it whatever was asked of it. It returns the object as it was.
-func (s *Store) Delete(ctx context.Context, t Target) (*v1alpha1.ProtectedResource, error) {
+// Delete deletes a resource, and with it whatever was asked of it. It returns the object as it was. An error of allowed, which may be
+// nil, about the object as it is now ends it, and is returned as it is.
+func (s *Store) Delete(ctx context.Context, t Target, allowed func(*v1alpha1.ProtectedResource) error) (*v1alpha1.ProtectedResource, error) {
 	what := fmt.Sprintf("delete ProtectedResource %s/%s", t.Namespace, t.Name)
 	var gone *v1alpha1.ProtectedResource
+	var refused error
 	err := s.do(ctx, what, func(ctx context.Context) error {
 		object, err := s.find(ctx, t)
 		switch {
@@ -126,12 +145,20 @@ func (s *Store) Delete(ctx context.Context, t Target) (*v1alpha1.ProtectedResour
 		case err != nil:
 			return err
 		}
+		if allowed != nil {
+			if refused = allowed(object); refused != nil {
+				return nil
+			}
+		}
 		t.UID, gone = string(object.UID), object
 		err = s.options.Client.Delete(ctx, object.DeepCopy(), client.Preconditions{UID: &object.UID, ResourceVersion: &object.ResourceVersion})
 		return client.IgnoreNotFound(err)
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case refused != nil:
+		return nil, refused
 	}
 	if compiled, _ := resource.Compile(gone); compiled != nil {
 		s.await(ctx, what, func() bool {

@@ -33,7 +33,7 @@ func TestCreate(t *testing.T) {
 			if tc.change != nil {
 				tc.change(o)
 			}
-			if err := s.Create(brief(t), o); !errors.Is(err, tc.want) {
+			if _, err := s.Create(brief(t), o); !errors.Is(err, tc.want) {
 				t.Errorf("%s: got %v, want %v", tc.reason, err, tc.want)
 			}
 			if _, there := stored(t, o.Name, &v1alpha1.ProtectedResource{}); there != tc.there {
@@ -45,7 +45,7 @@ func TestCreate(t *testing.T) {
 	s, _ := store(t, nil)
 	other := object("create-twice")
 	other.Spec.Scopes = []v1alpha1.ResourceScope{"view"}
-	if err := s.Create(t.Context(), other); !errors.Is(err, registration.ErrTaken) {
+	if _, err := s.Create(t.Context(), other); !errors.Is(err, registration.ErrTaken) {
 		t.Errorf("another by the name: %v", err)
 	}
 }
@@ -124,7 +124,7 @@ func TestAnUpdateLosesNothing(t *testing.T) {
 	if !errors.As(err, &owned) || owned.Manager != "kubectl-edit" {
 		t.Errorf("update: %v", err)
 	}
-	if _, err := s.Delete(t.Context(), target(r)); !errors.Is(err, registration.ErrOwned) {
+	if _, err := s.Delete(t.Context(), target(r), nil); !errors.Is(err, registration.ErrOwned) {
 		t.Errorf("delete: %v", err)
 	}
 }
@@ -156,7 +156,7 @@ func TestDelete(t *testing.T) {
 			if tc.uid != "" {
 				to.UID = tc.uid
 			}
-			if _, err := s.Delete(brief(t), to); !errors.Is(err, tc.want) {
+			if _, err := s.Delete(brief(t), to, nil); !errors.Is(err, tc.want) {
 				t.Errorf("%s: got %v, want %v", tc.reason, err, tc.want)
 			}
 			if _, there := stored(t, r.Object, &v1alpha1.ProtectedResource{}); there != tc.there {

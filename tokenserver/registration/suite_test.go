@@ -158,7 +158,7 @@ func created(t *testing.T, name string) *resource.Resource {
 	t.Helper()
 	s, _ := store(t, nil)
 	o := object(name)
-	if err := s.Create(t.Context(), o); err != nil {
+	if _, err := s.Create(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	r, problems := resource.Compile(o)

@@ -78,8 +78,11 @@ func (s *Server) describe(p *session, object *v1alpha1.ProtectedResource, d desc
 	if d.Owner == "" {
 		d.Owner = named(object.Spec.Owner)
 	}
-	if err := s.mayOwn(p, string(d.Owner)); err != nil {
-		return err
+	// Who may not register for others takes nothing from them either.
+	for _, owner := range []string{object.Spec.Owner, string(d.Owner)} {
+		if err := s.mayOwn(p, owner); err != nil {
+			return err
+		}
 	}
 	if d.OwnerManaged == nil {
 		managed := object.Spec.OwnerManagedAccess == v1alpha1.Allowed
@@ -98,7 +101,7 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 	if err := s.slow(p.Caller.Username, x); err != nil {
 		return err
 	}
-	gone, err := s.Registrations.Delete(r.Context(), target)
+	gone, err := s.Registrations.Delete(r.Context(), target, func(object *v1alpha1.ProtectedResource) error { return s.mayOwn(p, object.Spec.Owner) })
 	if err != nil {
 		return notStored(err)
 	}

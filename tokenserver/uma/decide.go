@@ -2,6 +2,7 @@ package uma
 
 import (
 	"cmp"
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -64,7 +65,7 @@ func (q *question) read(v *visit) (r *resource.Resource, requester string, scope
 	switch {
 	case q.Requester != "" && q.RequesterName != "" && q.Requester != q.RequesterName:
 		return nil, "", nil, httpx.BadRequest("requester and requesterName must be the same")
-	case requester == "" && v.manages(r):
+	case requester == "" && q.Granted:
 		return nil, "", nil, httpx.BadRequest("requester is missing")
 	case requester == "":
 		requester = v.Caller.Username
@@ -75,8 +76,34 @@ func (q *question) read(v *visit) (r *resource.Resource, requester string, scope
 	return r, requester, scopes, nil
 }
 
-// askOwner answers POST: whoever manages the resource asks in the name of anybody, and may grant it at once; others ask for
-// themselves. What is asked twice is one request.
+// onlyOwner is why somebody does not decide.
+const onlyOwner = "only the owner decides, by a login or a token with the scope uma_authorization; or who registered the resource and has the action " +
+	actionForOthers + ", but not for itself"
+
+// mayDecide is an error unless the visitor may answer the requester in the owner's name. To change a resource and to give it away
+// are two things: of the resource servers only those decide that register for others, about what they registered themselves, as it
+// is now, and never for themselves. It takes one from the visitor's pace.
+func (s *Server) mayDecide(r *http.Request, x *httpx.Exchange, v *visit, about *resource.Resource, requester string) error {
+	owner := v.owns(about)
+	if !owner && (!v.serves(about) || requester == v.Caller.Username || !s.Granter.May(v.from, v.Caller, v.request, about.Audience, actionForOthers)) {
+		return forbidden(onlyOwner)
+	}
+	if err := s.slow(v.Caller.Username, x); err != nil || owner {
+		return err
+	}
+	_, account := v.Caller.ServiceAccount()
+	registered, err := s.Registrations.Registered(r.Context(), targetOf(about), account)
+	switch {
+	case err != nil:
+		return notStored(err)
+	case !registered:
+		return forbidden(onlyOwner)
+	}
+	return nil
+}
+
+// askOwner answers POST. Everybody asks in the own name. Who decides offers it to others, granted at once: in another's name nothing
+// is left undecided, or what others may ask would be used up for them. What is asked twice is one request.
 func (s *Server) askOwner(w http.ResponseWriter, r *http.Request, x *httpx.Exchange, v *visit) error {
 	var q question
 	if err := readJSON(w, r, &q); err != nil {
@@ -86,12 +113,9 @@ func (s *Server) askOwner(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 	if err != nil {
 		return err
 	}
-	manages := v.manages(about)
 	switch {
-	case q.Granted && !manages:
-		return forbidden("only the owner grants, or the resource server in the resource's namespace")
-	case !manages && !v.isUser(requester):
-		return forbidden("who does not manage the resource asks in no other name than the own")
+	case !q.Granted && requester != v.Caller.Username:
+		return forbidden("in another's name it is offered, with granted, and not asked")
 	case requester == about.Owner:
 		return httpx.BadRequest("the owner has every scope already")
 	case !about.OwnerManaged:
@@ -100,29 +124,51 @@ func (s *Server) askOwner(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 	if err := s.slow(v.Caller.Username, x); err != nil {
 		return err
 	}
-	request, err := s.Registrations.Ask(r.Context(), requester, about, scopes)
-	if err != nil {
-		return notStored(err)
-	}
+	store := s.asks
 	if q.Granted {
-		if err := s.settle(r, v, &asked{request, about}, true, nil); err != nil {
-			return err
-		}
-		request = request.DeepCopy()
-		request.Status.State, request.Status.Scopes = v1alpha1.RequestApproved, nil
+		store = s.offers
 	}
-	shown := asked{request, about}
-	if !q.Granted {
-		s.told(v, nameRequests, audit.Stored, &shown)
+	shown, err := store(r, x, v, about, requester, scopes)
+	if err != nil {
+		return err
 	}
 	status := http.StatusCreated
 	if s.Keycloak {
 		status = http.StatusOK
 	}
 	noStore(w.Header())
-	w.Header().Set("Location", s.Base+PathRequests+"/"+url.PathEscape(request.Namespace+"/"+request.Name))
+	w.Header().Set("Location", s.Base+PathRequests+"/"+url.PathEscape(shown.Namespace+"/"+shown.Name))
 	httpx.WriteJSON(w, status, shown.shown(true))
 	return nil
+}
+
+// asks stores what somebody asks for itself.
+func (s *Server) asks(r *http.Request, _ *httpx.Exchange, v *visit, about *resource.Resource, requester string, scopes []string) (*asked, error) {
+	request, err := s.Registrations.Ask(r.Context(), requester, about, scopes)
+	if err != nil {
+		return nil, notStored(err)
+	}
+	s.told(v, nameRequests, audit.Stored, &asked{request, about}, nil)
+	return &asked{request, about}, nil
+}
+
+// offers stores what somebody is granted unasked.
+func (s *Server) offers(r *http.Request, x *httpx.Exchange, v *visit, about *resource.Resource, requester string, scopes []string) (*asked, error) {
+	if err := s.mayDecide(r, x, v, about, requester); err != nil {
+		return nil, err
+	}
+	// Whoever hangs up between the two leaves nothing undecided in another's name.
+	ctx := context.WithoutCancel(r.Context())
+	request, err := s.Registrations.Offer(ctx, requester, about, scopes)
+	if err != nil {
+		return nil, notStored(err)
+	}
+	if err := s.settle(ctx, v, &asked{request, about}, true, nil); err != nil {
+		return nil, err
+	}
+	request = request.DeepCopy()
+	request.Status.State, request.Status.Scopes = v1alpha1.RequestApproved, nil
+	return &asked{request, about}, nil
 }
 
 // decide answers PUT: yes or no, from now on.
@@ -144,11 +190,8 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 		return httpx.BadRequest("granted must be true or false")
 	}
 	found, err := s.find(v, cmp.Or(id, d.ID))
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case !v.manages(found.resource):
-		return forbidden("only the owner decides, or the resource server in the resource's namespace")
 	}
 	var scopes []v1alpha1.ResourceScope
 	for _, scope := range d.Scopes {
@@ -157,10 +200,10 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 		}
 		scopes = append(scopes, v1alpha1.ResourceScope(scope))
 	}
-	if err := s.slow(v.Caller.Username, x); err != nil {
+	if err := s.mayDecide(r, x, v, found.resource, found.Spec.Requester); err != nil {
 		return err
 	}
-	if err := s.settle(r, v, found, *d.Granted, scopes); err != nil {
+	if err := s.settle(r.Context(), v, found, *d.Granted, scopes); err != nil {
 		return err
 	}
 	noStore(w.Header())
@@ -169,40 +212,50 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 }
 
 // settle stores what was decided, and then records who decided.
-func (s *Server) settle(r *http.Request, v *visit, about *asked, yes bool, scopes []v1alpha1.ResourceScope) error {
+func (s *Server) settle(ctx context.Context, v *visit, about *asked, yes bool, scopes []v1alpha1.ResourceScope) error {
 	d, outcome := registration.Decision{State: v1alpha1.RequestDenied, By: v.Caller.Username, At: v.request.Time}, audit.Denied
 	if yes {
 		slices.Sort(scopes)
 		d.State, d.Scopes, outcome = v1alpha1.RequestApproved, slices.Compact(scopes), audit.Approved
 	}
-	if err := s.Registrations.Decide(r.Context(), about.PermissionRequest, d); err != nil {
+	if err := s.Registrations.Decide(ctx, about.PermissionRequest, d); err != nil {
 		return notStored(err)
 	}
-	s.told(v, nameRequest, outcome, about)
+	granted := d.Scopes
+	if yes && len(granted) == 0 {
+		granted = about.Spec.Scopes
+	}
+	s.told(v, nameRequest, outcome, about, granted)
 	return nil
 }
 
-// told records what the visitor did to a request.
-func (s *Server) told(v *visit, endpoint, outcome string, a *asked) {
-	about := scope.Scope{Type: a.resource.Type, Name: a.resource.ID}
-	for _, one := range a.Spec.Scopes {
-		about.Actions = append(about.Actions, string(one))
-	}
+// told records what the visitor did to a request, and what that granted.
+func (s *Server) told(v *visit, endpoint, outcome string, a *asked, granted []v1alpha1.ResourceScope) {
+	about := scope.Scope{Type: a.resource.Type, Name: a.resource.ID, Actions: textsOf(a.Spec.Scopes)}
 	s.Granter.Changed(v.request, &grant.Change{
-		Endpoint: endpoint, Outcome: outcome, By: v.Caller, TokenID: v.TokenID, Audience: a.resource.Audience, About: about, For: a.Spec.Requester,
+		Endpoint: endpoint, Outcome: outcome, By: v.Caller, TokenID: v.TokenID, Audience: a.resource.Audience, About: about,
+		Granted: textsOf(granted), For: a.Spec.Requester,
 	})
 }
 
-// withdraw answers DELETE. What the request gave is taken back. One that was denied stays for whoever asked: it could be asked
+func textsOf(scopes []v1alpha1.ResourceScope) []string {
+	texts := make([]string, len(scopes))
+	for n, one := range scopes {
+		texts[n] = string(one)
+	}
+	return texts
+}
+
+// withdraw answers DELETE. What the request gave is taken back. One that was denied stays for all but the owner: it could be asked
 // again at once.
 func (s *Server) withdraw(w http.ResponseWriter, r *http.Request, x *httpx.Exchange, v *visit, id string) error {
 	found, err := s.find(v, id)
 	if err != nil {
 		return err
 	}
-	own := v.isUser(found.Spec.Requester) && found.Status.State != v1alpha1.RequestDenied
-	if !own && !v.manages(found.resource) {
-		return forbidden("only the owner deletes it, or the resource server in the resource's namespace, or who asked and was not denied")
+	other := (v.Caller.Username == found.Spec.Requester || v.serves(found.resource)) && found.Status.State != v1alpha1.RequestDenied
+	if !other && !v.owns(found.resource) {
+		return forbidden("only the owner deletes it, or, if it was not denied, the resource server in the resource's namespace or who asked")
 	}
 	if err := s.slow(v.Caller.Username, x); err != nil {
 		return err
@@ -210,7 +263,7 @@ func (s *Server) withdraw(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 	if err := s.Registrations.Withdraw(r.Context(), found.PermissionRequest); err != nil {
 		return notStored(err)
 	}
-	s.told(v, nameRequest, audit.Deleted, found)
+	s.told(v, nameRequest, audit.Deleted, found, nil)
 	noStore(w.Header())
 	w.WriteHeader(http.StatusNoContent)
 	return nil

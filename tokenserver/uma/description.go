@@ -66,6 +66,20 @@ func (d *description) extras() map[string]string {
 // extraNames are sorted. Nobody changes them.
 var extraNames = []string{"description", "displayName", "icon_uri"}
 
+// maxAttributes bounds what a resource server keeps here for itself, in bytes. Every server has all of it in memory.
+const maxAttributes = 8 << 10
+
+func (d *description) attributeBytes() int {
+	size := len(d.DisplayName) + len(d.Description) + len(d.Icon)
+	for key, values := range d.Attributes {
+		size += len(key)
+		for _, value := range values {
+			size += len(value)
+		}
+	}
+	return size
+}
+
 // check refuses what no object could say.
 func (d *description) check() error {
 	if d.Name == "" {
@@ -73,6 +87,9 @@ func (d *description) check() error {
 	}
 	if d.Scopes != nil && d.OtherScopes != nil {
 		return httpx.BadRequest("resource_scopes and scopes cannot be given together")
+	}
+	if d.attributeBytes() > maxAttributes {
+		return httpx.BadRequest("attributes, displayName, description and icon_uri have more than 8 KiB")
 	}
 	for _, name := range extraNames {
 		if _, both := d.Attributes[name]; both {

@@ -1,9 +1,11 @@
 package uma
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -134,6 +136,12 @@ func matching(p *session, query url.Values) ([]*resource.Resource, error) {
 		if fits(r) {
 			found = append(found, r)
 		}
+	}
+	if exact && query.Has("name") && len(found) > 1 {
+		// Who asks for a name means one resource: the one that holds it, as Catalog.Find has it.
+		found = []*resource.Resource{slices.MinFunc(found, func(a, b *resource.Resource) int {
+			return cmp.Or(a.Created.Compare(b.Created), strings.Compare(a.Namespace, b.Namespace), strings.Compare(a.Object, b.Object))
+		})}
 	}
 	return found, nil
 }

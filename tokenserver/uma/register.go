@@ -3,6 +3,7 @@ package uma
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -63,14 +64,15 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 	if err := s.slow(p.Caller.Username, x); err != nil {
 		return err
 	}
-	if err := s.Registrations.Create(r.Context(), object); err != nil {
+	created, err := s.Registrations.Create(r.Context(), object)
+	if err != nil {
 		return notStored(err)
 	}
 	stored, problems := resource.Compile(object)
 	if stored == nil {
 		return invalid(problems)
 	}
-	if err := s.keeps(r, stored); err != nil {
+	if err := s.keeps(r, stored, created); err != nil {
 		return err
 	}
 	s.changed(p, nameResources, audit.Stored, stored)
@@ -97,20 +99,31 @@ func (s *Server) object(p *session, namespace string, d *description) (*v1alpha1
 		Spec: d.spec(p.audience(), d.ID),
 	}
 	probe := object.DeepCopy()
-	if known := objectOf(p, namespace, object.Name); known != nil {
+	known, many := objectOf(p, namespace, object.Name)
+	switch {
+	case known != nil:
 		probe.UID = types.UID(known.UID)
+	case many >= mostResources:
+		return nil, forbidden("the namespace has " + strconv.Itoa(many) + " resources of the audience, and takes no more")
 	}
 	return object, s.free(p, probe)
 }
 
-// objectOf is the resource that an object is, if it is served.
-func objectOf(p *session, namespace, name string) *resource.Resource {
+// mostResources is how many a namespace has of one audience before no more are registered; kubectl is bounded by quotas.
+const mostResources = 10_000
+
+// objectOf is the resource that an object is, if it is served, and how many the namespace has.
+func objectOf(p *session, namespace, name string) (found *resource.Resource, many int) {
 	for _, r := range p.from.Resources.All(p.audience()) {
-		if r.Namespace == namespace && r.Object == name {
-			return r
+		if r.Namespace != namespace {
+			continue
+		}
+		many++
+		if r.Object == name {
+			found = r
 		}
 	}
-	return nil
+	return found, many
 }
 
 // free is an error if the object is no resource, or claims what is another's: its name, its id, or a uri.
@@ -130,15 +143,18 @@ func (s *Server) free(p *session, object *v1alpha1.ProtectedResource) error {
 	return nil
 }
 
-// keeps is an error if somebody else has claimed the same at the same time, and was first. Then the resource goes again: it would
-// not be what its resource server thinks.
-func (s *Server) keeps(r *http.Request, stored *resource.Resource) error {
+// keeps is an error if somebody else has claimed the same at the same time, and was first. Then a resource that this call has created
+// goes again: it would not be what its resource server thinks. One that was there before stays, with all that was asked and
+// approved of it.
+func (s *Server) keeps(r *http.Request, stored *resource.Resource, created bool) error {
 	problems := s.Granter.Snapshots.Load().Resources.Taken(stored)
 	if len(problems) == 0 {
 		return nil
 	}
-	if _, err := s.Registrations.Delete(r.Context(), targetOf(stored)); err != nil {
-		return notStored(err)
+	if created {
+		if _, err := s.Registrations.Delete(r.Context(), targetOf(stored), nil); err != nil {
+			return notStored(err)
+		}
 	}
 	return taken(members.Replace(problems[0].Path) + " is another resource's")
 }

@@ -65,22 +65,18 @@ func (v *visit) reaches(audience string) bool { return v.Audience == "" || v.Aud
 // isUser says whether the visitor is the user, and came as that.
 func (v *visit) isUser(name string) bool { return v.User && v.Caller.Username == name }
 
-// manages says whether the visitor decides about the resource: its owner does, and a resource server that could change it.
-func (v *visit) manages(r *resource.Resource) bool {
-	if !v.reaches(r.Audience) {
-		return false
-	}
-	return v.isUser(r.Owner) || v.Server && v.Audience == r.Audience && v.inNamespace(r)
-}
+// owns says whether the visitor came as the owner of the resource.
+func (v *visit) owns(r *resource.Resource) bool { return v.reaches(r.Audience) && v.isUser(r.Owner) }
 
-func (v *visit) inNamespace(r *resource.Resource) bool {
+// serves says whether the visitor is a resource server of the audience, in the namespace of the resource.
+func (v *visit) serves(r *resource.Resource) bool {
 	namespace, _ := v.Caller.ServiceAccount()
-	return namespace != "" && namespace == r.Namespace
+	return v.Server && v.Audience == r.Audience && namespace != "" && namespace == r.Namespace
 }
 
 // sees says whether the visitor may know of the request.
 func (v *visit) sees(a *asked) bool {
-	return v.reaches(a.resource.Audience) && (v.isUser(a.Spec.Requester) || v.isUser(a.Spec.Owner) || v.Server && v.Audience == a.resource.Audience)
+	return v.reaches(a.resource.Audience) && (v.Caller.Username == a.Spec.Requester || v.isUser(a.Spec.Owner) || v.serves(a.resource))
 }
 
 // requests has the form of httpx.Endpoint's Handle. Keycloak's clients name the request in the body of a PUT.

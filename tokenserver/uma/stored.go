@@ -25,7 +25,7 @@ func notStored(err error) error {
 	case errors.Is(err, registration.ErrTaken):
 		return taken("another resource was registered by the name")
 	case errors.Is(err, permission.ErrNotTaken):
-		return &httpx.Error{Status: http.StatusForbidden, Code: "request_denied", Message: "the request is not taken: too many wait for a decision, or the resource takes none", Cause: err}
+		return &httpx.Error{Status: http.StatusForbidden, Code: "request_denied", Message: "the request is not taken: there are too many, or the resource takes none", Cause: err}
 	case errors.Is(err, attempt.ErrRefused):
 		return &httpx.Error{Status: http.StatusForbidden, Code: "access_denied", Message: "the cluster does not take the object", Cause: err}
 	}

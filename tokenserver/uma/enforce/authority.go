@@ -17,6 +17,8 @@ const (
 	maxAnswer = 1 << 20
 	// maxOutgoing is how many requests to it are under way.
 	maxOutgoing = 64
+	// maxForStrangers is how many of them are for what anybody can cause, tickets and look-ups, so that tokens still are verified.
+	maxForStrangers = 32
 )
 
 // authority is the authorization server.
@@ -24,12 +26,29 @@ type authority struct {
 	client  *http.Client
 	timeout time.Duration
 	slots   chan struct{}
+	// strangers are the slots of those whose token was not verified.
+	strangers chan struct{}
 }
 
 func newAuthority(config *Config) *authority {
 	client := *config.HTTPClient
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	return &authority{client: &client, timeout: config.Timeout, slots: make(chan struct{}, maxOutgoing)}
+	return &authority{
+		client: &client, timeout: config.Timeout, slots: make(chan struct{}, maxOutgoing), strangers: make(chan struct{}, maxForStrangers),
+	}
+}
+
+// forStranger runs what anybody can cause, so many at once.
+func (a *authority) forStranger(ctx context.Context, run func() error) error {
+	wait, cancel := context.WithTimeout(ctx, a.timeout)
+	defer cancel()
+	select {
+	case a.strangers <- struct{}{}:
+		defer func() { <-a.strangers }()
+		return run()
+	case <-wait.Done():
+		return fmt.Errorf("%d other tickets and look-ups are under way", maxForStrangers)
+	}
 }
 
 // refusal is an answer of the authorization server with another status than expected.

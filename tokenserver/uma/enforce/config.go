@@ -58,6 +58,9 @@ type Config struct {
 	Mode Mode
 	// Paths are what is protected; at most 1000.
 	Paths []Path
+	// Namespace is where resources that are found by Name or ByURI must be: their ids must begin with it and a slash. Empty: anywhere
+	// at the audience. Every resource server of the audience can register a resource of any name; Path.Resource depends on none.
+	Namespace string
 	// Cache bounds what is remembered.
 	Cache Cache
 	// Introspect asks the authorization server about each token, beside verifying it, so that one that was revoked is refused

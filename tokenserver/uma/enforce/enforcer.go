@@ -18,9 +18,11 @@ type Enforcer struct {
 	keys      kept[*keySet]
 	pat       kept[string]
 
-	// tokens are those that were verified, by their digest; resources the ids that were looked up.
+	// tokens are those that were verified, by their digest; resources the ids that were looked up, and nowhere the look-ups that found
+	// none: anybody can think of paths, which must push nothing else out.
 	tokens         *cache[[sha256.Size]byte, verified]
 	resources      *cache[string, string]
+	nowhere        *cache[string, struct{}]
 	introspections flights[[sha256.Size]byte, *Token]
 	lookups        flights[string, string]
 }
@@ -36,6 +38,7 @@ func New(config Config) (*Enforcer, error) {
 		config: config, paths: all, authority: newAuthority(&config),
 		tokens:    newCache[[sha256.Size]byte, verified](config.Cache.MaxEntries),
 		resources: newCache[string, string](config.Cache.MaxEntries),
+		nowhere:   newCache[string, struct{}](min(maxNowhere, config.Cache.MaxEntries)),
 	}
 	// What is fetched may have to fetch the metadata first.
 	e.endpoints.timeout, e.endpoints.clock, e.endpoints.fetch = config.Timeout, config.Clock, e.discover
@@ -51,19 +54,26 @@ func (e *Enforcer) Handler(next http.Handler) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path, problem := target(r)
+		p := e.paths.match(path)
+		switch {
+		case problem != "":
+		case hasLower(r.Method):
+			problem = "the method has a small letter"
+		case e.paths.ambiguous(path, p):
+			problem = "the path has a slash at the end more or less than one that is protected"
+		}
 		if problem != "" {
 			refuse(w, http.StatusBadRequest, problem)
 			return
 		}
-		p := e.paths.match(path)
 		switch {
 		case p == nil && e.config.Mode == Permissive, p != nil && p.Public:
-			next.ServeHTTP(w, withoutOtherTargets(r))
+			next.ServeHTTP(w, asDecided(r))
 		case p == nil:
 			refuse(w, http.StatusForbidden, "the path is not served")
 		default:
 			if token := e.decide(w, r, p, path); token != nil {
-				next.ServeHTTP(w, withoutOtherTargets(r.WithContext(context.WithValue(r.Context(), contextKey{}, token))))
+				next.ServeHTTP(w, asDecided(r.WithContext(context.WithValue(r.Context(), contextKey{}, token))))
 			}
 		}
 	})

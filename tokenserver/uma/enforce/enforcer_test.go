@@ -62,7 +62,7 @@ func TestScopes(t *testing.T) {
 		"A method that is not configured": {"it has no scope that could be granted", "DELETE", "/albums/1", with("view", "edit", "DELETE"), 403},
 		"A method as scope":               {"", "PATCH", "/verbs/x", with("PATCH"), 200},
 		"Another method as scope":         {"", "POST", "/verbs/x", with("PATCH"), 401},
-		"A method in other letters":       {"methods have cases", "patch", "/verbs/x", with("PATCH"), 401},
+		"A method in other letters":       {"some handlers take it for another", "patch", "/verbs/x", with("PATCH"), 400},
 		"A very long method":              {"it is no scope", strings.Repeat("X", 33), "/verbs/x", with(strings.Repeat("X", 33)), 403},
 		"No scopes":                       {"what is empty allows nothing", "GET", "/albums/1", with(), 401},
 		"No scopes, any wanted":           {"as above", "GET", "/any", with(), 401},

@@ -34,6 +34,7 @@ func matchesAsTheServer(t *rapid.T) {
 		list = append(list, Path{Pattern: p, Public: true})
 		resources = append(resources, &resource.Resource{
 			ID: p, Name: p, Namespace: "team", Object: p, Audience: photos, URIs: []string{p}, Created: time.Unix(int64(n), 0),
+			Claims: []resource.Claim{{URI: p, Since: time.Unix(int64(n), 0)}},
 		})
 	}
 	all, err := compilePaths(list)

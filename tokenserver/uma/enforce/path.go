@@ -88,6 +88,9 @@ func (p *Path) check() error {
 		return errors.New("one of Methods, Scopes and HTTPMethodAsScope must be given")
 	}
 	for method, scopes := range p.Methods {
+		if hasLower(method) {
+			return fmt.Errorf("methods[%q] must have no small letter: such requests are refused", method)
+		}
 		if method == "" || len(scopes) == 0 || slices.Contains(scopes, "") {
 			return fmt.Errorf("methods[%q] must name scopes", method)
 		}

@@ -98,6 +98,27 @@ func (all *paths) match(target string) *Path {
 	return nil
 }
 
+// ambiguous says whether a path that is open, or not configured, would be a protected one if it had a slash at its end, or had it not.
+// Many handlers take the two for one. Where the protected pattern is also one of the path as it is, the more specific one was meant.
+func (all *paths) ambiguous(target string, open *Path) bool {
+	if open != nil && !open.Public || target == "/" {
+		return false
+	}
+	twin, found := strings.CutSuffix(target, "/")
+	if !found {
+		twin += "/"
+	}
+	p := all.match(twin)
+	return p != nil && !p.Public && !p.fits(target)
+}
+
+// fits says whether a path is one of the pattern's, whichever other one is more specific.
+func (p *Path) fits(target string) bool {
+	only := &paths{literal: map[string]*Path{}}
+	only.add(meaningOf(p.Pattern), p)
+	return only.match(target) != nil
+}
+
 func (p *pattern) fits(segments []string) bool {
 	if len(segments) < len(p.segments) || len(segments) > len(p.segments) && !p.rest {
 		return false

@@ -14,6 +14,8 @@ const (
 	maxClaims, maxClaimBytes = 32, 4 << 10
 	// maxTicket is the longest ticket in bytes that is handed on.
 	maxTicket = 8 << 10
+	// maxNowhere is how many look-ups that found nothing are remembered.
+	maxNowhere = 256
 )
 
 // errNoResource says that the server has no resource for a path.
@@ -25,7 +27,7 @@ func (e *Enforcer) authorized(ctx context.Context, run func(pat string) error) e
 	if err != nil {
 		return err
 	}
-	err = run(pat)
+	err = e.authority.forStranger(ctx, func() error { return run(pat) })
 	var refused *refusal
 	if !errors.As(err, &refused) || refused.status != http.StatusUnauthorized {
 		return err
@@ -34,7 +36,7 @@ func (e *Enforcer) authorized(ctx context.Context, run func(pat string) error) e
 	if pat, err = e.pat.get(ctx); err != nil {
 		return err
 	}
-	return run(pat)
+	return e.authority.forStranger(ctx, func() error { return run(pat) })
 }
 
 // ticket asks for a permission ticket (UMA 2.0, Federated Authorization, section 4). Each is for one challenge and never shared: who
@@ -103,7 +105,10 @@ func (e *Enforcer) resourceOf(ctx context.Context, p *Path, target string) (stri
 func (e *Enforcer) lookUp(ctx context.Context, query url.Values) (string, error) {
 	key := query.Encode()
 	if id, found := e.resources.get(key, e.config.Clock()); found {
-		return oneResource(id)
+		return e.inNamespace(id)
+	}
+	if _, found := e.nowhere.get(key, e.config.Clock()); found {
+		return "", errNoResource
 	}
 	id, err := e.lookups.do(ctx, e.config.Timeout, key, func(ctx context.Context) (string, error) {
 		const what = "look up a resource"
@@ -117,7 +122,7 @@ func (e *Enforcer) lookUp(ctx context.Context, query url.Values) (string, error)
 		case err != nil:
 			return "", err
 		case len(ids) > 1:
-			return "", fmt.Errorf("%s: the server has %d for the same name or path", what, len(ids))
+			return "", fmt.Errorf("%s: the server has %d for the same name or path: configure Path.Resource, the id, instead", what, len(ids))
 		case len(ids) == 1:
 			return ids[0], nil
 		}
@@ -126,13 +131,19 @@ func (e *Enforcer) lookUp(ctx context.Context, query url.Values) (string, error)
 	if err != nil {
 		return "", err
 	}
-	e.resources.put(key, id, e.config.Clock().Add(e.config.Cache.Lifetime))
-	return oneResource(id)
+	until := e.config.Clock().Add(e.config.Cache.Lifetime)
+	if id == "" {
+		e.nowhere.put(key, struct{}{}, until)
+		return "", errNoResource
+	}
+	e.resources.put(key, id, until)
+	return e.inNamespace(id)
 }
 
-func oneResource(id string) (string, error) {
-	if id == "" {
-		return "", errNoResource
+// inNamespace refuses what a neighbour registered by the name or path.
+func (e *Enforcer) inNamespace(id string) (string, error) {
+	if e.config.Namespace != "" && !strings.HasPrefix(id, e.config.Namespace+"/") {
+		return "", fmt.Errorf("the resource %q of the name or path is not one of config.Namespace: configure Path.Resource, the id, instead", id)
 	}
 	return id, nil
 }

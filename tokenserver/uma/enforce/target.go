@@ -79,7 +79,25 @@ func otherTargets() []string {
 	return []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override", "X-Original-Url", "X-Rewrite-Url"}
 }
 
-// withoutOtherTargets is the request without them: the handler must serve what was decided.
+// hasLower says whether a method has a small letter. Methods are case-sensitive, but some handlers take delete for DELETE, which would
+// be decided by other scopes.
+func hasLower(method string) bool {
+	return strings.ContainsFunc(method, func(r rune) bool { return r >= 'a' && r <= 'z' })
+}
+
+// asDecided is the request as it was decided: the handler must serve that, by the path that was looked up, and not by its spelling.
+func asDecided(r *http.Request) *http.Request {
+	r = withoutOtherTargets(r)
+	if r.URL.RawPath == "" {
+		return r
+	}
+	r = r.WithContext(r.Context())
+	u := *r.URL
+	u.RawPath, r.URL = "", &u
+	return r
+}
+
+// withoutOtherTargets is the request without such headers.
 func withoutOtherTargets(r *http.Request) *http.Request {
 	copied := false
 	for _, name := range otherTargets() {
