@@ -172,6 +172,8 @@ func (w *umaWorld) declared(t *testing.T) {
 	id := w.register(t, pat, `{"name":"Ours","resource_scopes":["view"]}`)
 	apply("kubectl-label", strings.TrimPrefix(id, "shop/"), nil, map[string]any{"team": "red"})
 	w.json(t, http.MethodPut, resources+"/"+id, pat, `{"name":"Ours","resource_scopes":["view","edit"]}`).says(t, "a label is no claim", 200, `{"_id":"`+id+`"}`)
+	w.json(t, http.MethodPut, resources+"/"+id, pat, `{"name":"Theirs","resource_scopes":["view"]}`).
+		says(t, "clients ask by the name", 409, problem("conflict", "name never changes, as clients ask by it: register another resource"))
 	if object := w.object(t, id); object.Labels["team"] != "red" || len(object.Spec.Scopes) != 2 {
 		t.Errorf("labels %v, scopes %v", object.Labels, object.Spec.Scopes)
 	}

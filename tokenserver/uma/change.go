@@ -1,6 +1,7 @@
 package uma
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -74,6 +75,9 @@ func (s *Server) update(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 func (s *Server) describe(p *session, object *v1alpha1.ProtectedResource, d description, id string) error {
 	if now, _ := resource.Compile(object); now != nil && now.ID != id {
 		return httpx.NotFound() // the object has an id of its own
+	}
+	if d.Name != cmp.Or(object.Spec.DisplayName, object.Name) {
+		return taken("name never changes, as clients ask by it: register another resource")
 	}
 	if d.Owner == "" {
 		d.Owner = named(object.Spec.Owner)
