@@ -39,8 +39,17 @@ func (s *Store) Spend(ctx context.Context, id string, expires time.Time) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, attempt.Timeout)
 	defer cancel()
+	what := "create TokenRevocation " + name
+	turn, err := s.spending.take(ctx, id)
+	if err != nil {
+		return attempt.Failed(what, err)
+	}
+	defer s.spending.give(id, turn)
+	if turn.spent {
+		return fmt.Errorf("token %s: %w", id, ErrSpent)
+	}
 	spent := false
-	err = attempt.Do(ctx, "create TokenRevocation "+name, func(ctx context.Context) error {
+	err = attempt.Do(ctx, what, func(ctx context.Context) error {
 		err := s.options.Client.Create(ctx, &v1alpha1.TokenRevocation{
 			ObjectMeta: metav1.ObjectMeta{Namespace: s.options.Namespace, Name: name}, Spec: *spec.DeepCopy(),
 		})
@@ -50,6 +59,7 @@ func (s *Store) Spend(ctx context.Context, id string, expires time.Time) error {
 		}
 		return err
 	})
+	turn.spent = err == nil
 	switch {
 	case err != nil:
 		return err

@@ -53,6 +53,37 @@ func TestOneOfManySpends(t *testing.T) {
 	}
 }
 
+// TestManyAtOnceAreOneRequest has a hundred come while the first asks the API server: they wait for what comes of it.
+func TestManyAtOnceAreOneRequest(t *testing.T) {
+	const comers = 100
+	server := newBlind(t)
+	var here, wins atomic.Int32
+	allHere := make(chan struct{})
+	server.calls.fault = func(int) (bool, error) {
+		<-allHere
+		return true, nil
+	}
+	var all sync.WaitGroup
+	for range comers {
+		all.Go(func() {
+			if here.Add(1) == comers {
+				close(allHere)
+			}
+			switch err := server.Spend(t.Context(), "spend-at-once", time.Now().Add(time.Minute)); {
+			case err == nil:
+				wins.Add(1)
+			case !errors.Is(err, record.ErrSpent):
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	// Who comes when nobody is there any more asks for itself.
+	if creates, _, _ := server.calls.count(); wins.Load() != 1 || creates > comers/10 {
+		t.Errorf("%d had success, by %d requests", wins.Load(), creates)
+	}
+}
+
 func TestWhatCannotBeSpent(t *testing.T) {
 	cases := map[string]struct {
 		reason string

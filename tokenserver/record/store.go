@@ -38,6 +38,8 @@ type Store struct {
 	flight singleflight.Group
 	known  *cache.LRUExpireCache
 	uses   *uses
+	// spending are those who use up one token.
+	spending turns
 }
 
 // clock is Options.Now for the cache.
