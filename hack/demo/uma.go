@@ -74,7 +74,23 @@ func (d *demo) registerAlbum(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("the registration was answered with %d %s", s.Status, s.Error), err)
 	}
 	d.gallery.holidays = s.ID
-	return d.bothKnow(ctx, pat, s.ID, teamAlbum)
+	return errors.Join(d.bothKnow(ctx, pat, s.ID, teamAlbum), d.bothServe(ctx, pat, "/albums/holidays", s.ID))
+}
+
+// bothServe waits until the manager has written down that the uri is claimed, and both servers have seen it.
+func (d *demo) bothServe(ctx context.Context, pat, uri, id string) error {
+	for _, server := range d.URLs() {
+		if err := stage.Eventually(ctx, 10*time.Second, func() error {
+			s, _, err := send(ctx, http.MethodGet, server+"/authz/protection/resource_set?uri="+url.QueryEscape(uri), "Bearer "+pat, "", nil)
+			if err == nil && strings.TrimSpace(s.Body) != `["`+id+`"]` {
+				err = fmt.Errorf("%s answers %d %s for the uri %s", server, s.Status, s.Body, uri)
+			}
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (d *demo) bothKnow(ctx context.Context, pat string, ids ...string) error {

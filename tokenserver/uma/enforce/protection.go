@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 const (
@@ -101,6 +102,10 @@ func (e *Enforcer) resourceOf(ctx context.Context, p *Path, target string) (stri
 	return e.lookUp(ctx, url.Values{"uri": {target}, "matchingUri": {"true"}})
 }
 
+// nowhereFor is how long is remembered that there is no resource: one that was registered a moment ago is served at its uris as soon
+// as they are claimed, and must not be missed for long.
+const nowhereFor = time.Second
+
 // lookUp asks the protection API for the one resource of a query. Answers are remembered, also that there is none.
 func (e *Enforcer) lookUp(ctx context.Context, query url.Values) (string, error) {
 	key := query.Encode()
@@ -131,12 +136,12 @@ func (e *Enforcer) lookUp(ctx context.Context, query url.Values) (string, error)
 	if err != nil {
 		return "", err
 	}
-	until := e.config.Clock().Add(e.config.Cache.Lifetime)
+	now := e.config.Clock()
 	if id == "" {
-		e.nowhere.put(key, struct{}{}, until)
+		e.nowhere.put(key, struct{}{}, now.Add(min(e.config.Cache.Lifetime, nowhereFor)))
 		return "", errNoResource
 	}
-	e.resources.put(key, id, until)
+	e.resources.put(key, id, now.Add(e.config.Cache.Lifetime))
 	return e.inNamespace(id)
 }
 
