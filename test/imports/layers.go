@@ -54,7 +54,7 @@ var layers = []layer{
 		foreign: []string{"github.com/go-jose/go-jose/v4", "k8s.io/apimachinery", "k8s.io/apiserver"},
 	},
 	{name: "httpx", packages: []string{"tokenserver/httpx"}},
-	{name: "attempt", packages: []string{"tokenserver/attempt"}},
+	{name: "attempt", packages: []string{"tokenserver/attempt"}, mayImport: []string{"api"}},
 	{name: "snapshot", packages: []string{"tokenserver/snapshot"}, mayImport: []string{"api", "pure"}},
 	{name: "review", packages: []string{"tokenserver/review"}, mayImport: []string{"api", "pure", "snapshot", "manifest"}, foreign: []string{"k8s.io/apimachinery", "sigs.k8s.io/json"}},
 	{
