@@ -3,9 +3,21 @@ package httpx
 import (
 	"bytes"
 	"encoding/json"
+	"mime"
 	"net/http"
 	"strconv"
 )
+
+const jsonType = "application/json"
+
+// ReadJSON reads the body of a request that must be JSON by its content type. What JSON it must be, and how strictly it is read, is
+// the endpoint's business.
+func ReadJSON(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != jsonType {
+		return nil, BadRequest("the content type must be " + jsonType)
+	}
+	return ReadBody(w, r)
+}
 
 // WriteJSON writes the value as the whole answer. A value that cannot be encoded is a mistake in this program, and
 // panics into the recovery.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
-	"mime"
 	"net/http"
 	"strconv"
 
@@ -42,10 +41,7 @@ func writeBody(w http.ResponseWriter, status int, body []byte) {
 
 // read reads the body, which must be one JSON object. Fields that are not known mean nothing: clients send many.
 func read(w http.ResponseWriter, r *http.Request, into any) error {
-	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
-		return httpx.BadRequest("the content type must be application/json")
-	}
-	body, err := httpx.ReadBody(w, r)
+	body, err := httpx.ReadJSON(w, r)
 	if err != nil {
 		return err
 	}

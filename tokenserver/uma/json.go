@@ -3,7 +3,6 @@ package uma
 import (
 	"bytes"
 	"io"
-	"mime"
 	"net/http"
 
 	"github.com/go-jose/go-jose/v4/json"
@@ -14,10 +13,7 @@ import (
 // readJSON reads the body, which must be one JSON value of the form. Names are compared letter by letter, and none may come
 // twice: of two, each reader would take another. Fields that are not known mean nothing.
 func readJSON(w http.ResponseWriter, r *http.Request, into any) error {
-	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
-		return httpx.BadRequest("the content type must be application/json")
-	}
-	body, err := httpx.ReadBody(w, r)
+	body, err := httpx.ReadJSON(w, r)
 	if err != nil {
 		return err
 	}
