@@ -247,7 +247,7 @@ func TestAnRPTEndsWithWhatItComesFrom(t *testing.T) {
 	end := time.Now().Add(4 * time.Minute).Unix()
 	soon := time.Now().Add(2 * time.Minute).Truncate(time.Second)
 	policies := append(oauthPolicies(), fixture.Cluster("soon", users("robot"), typed("vault", "**", "open"), func(s *v1alpha1.ClusterAccessPolicySpec) {
-		s.When = &v1alpha1.When{NotAfter: v1alpha1.DateTime(soon.UTC().Format(time.RFC3339))}
+		s.When = &v1alpha1.When{NotAfter: v1alpha1.NewDateTime(soon)}
 	}))
 	w.input.Policies = fixture.Policies(t, policies...)
 	w.snapshots.Store(snapshot.Build(w.input))

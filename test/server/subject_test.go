@@ -34,7 +34,7 @@ func TestASubjectIsRevokedByAnObject(t *testing.T) {
 	first.create(t, &v1alpha1.TokenRevocation{
 		ObjectMeta: metav1.ObjectMeta{Namespace: system, Name: "alice"},
 		Spec: v1alpha1.TokenRevocationSpec{Subject: &v1alpha1.RevokedSubject{
-			Username: "alice", IssuedBefore: v1alpha1.DateTime(now.Format(time.RFC3339)),
+			Username: "alice", IssuedBefore: v1alpha1.NewDateTime(now),
 		}},
 	})
 	wait := `{"errors":[{"code":"UNAVAILABLE","message":"the tokens of this user were revoked a moment ago"}]}`

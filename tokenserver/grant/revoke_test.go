@@ -21,7 +21,7 @@ func TestRevoke(t *testing.T) {
 	request := &Request{ID: "r-1", Time: now, Source: netip.MustParseAddr("192.0.2.1")}
 	what := &Revocation{
 		Endpoint: "ident_token", By: caller.Caller{Username: "alice", Provider: "users", Method: caller.MethodToken},
-		TokenID: "abcdefghijklmnopqrstuvwxyz", Audience: service, Expires: v1alpha1.DateTime(now.Add(time.Hour).Format(time.RFC3339)), Reason: "a test",
+		TokenID: "abcdefghijklmnopqrstuvwxyz", Audience: service, Expires: v1alpha1.NewDateTime(now.Add(time.Hour)), Reason: "a test",
 	}
 	line := audit.Record{
 		Time: now, Outcome: audit.Revoked, RequestID: "r-1", Grant: "ident_token", TokenID: what.TokenID, Subject: "alice", Provider: "users",

@@ -106,7 +106,7 @@ func TestMakingAndRevokingInTurnEnds(t *testing.T) {
 func recordOf(username string, kind v1alpha1.IssuedTokenType, expires time.Time) *v1alpha1.IssuedToken {
 	return &v1alpha1.IssuedToken{Spec: v1alpha1.IssuedTokenSpec{
 		Type: kind, Subject: v1alpha1.RecordedSubject{Username: username}, ClientID: "cli",
-		Expires: v1alpha1.DateTime(expires.Format(time.RFC3339)),
+		Expires: v1alpha1.NewDateTime(expires),
 	}}
 }
 

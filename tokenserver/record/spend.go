@@ -31,7 +31,7 @@ func (s *Store) Spend(ctx context.Context, id string, expires time.Time) error {
 		return err
 	}
 	spec := v1alpha1.TokenRevocationSpec{
-		Token: &v1alpha1.RevokedToken{ID: id}, Expires: v1alpha1.DateTime(expires.Add(spentFor).UTC().Format(time.RFC3339)), Reason: reasonSpent,
+		Token: &v1alpha1.RevokedToken{ID: id}, Expires: v1alpha1.NewDateTime(expires.Add(spentFor)), Reason: reasonSpent,
 	}
 	name, err := revocation.Name(spec)
 	if err != nil {
