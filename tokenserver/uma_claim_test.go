@@ -66,7 +66,10 @@ func TestANamespaceTakesSoManyResources(t *testing.T) {
 		var many []*resource.Resource
 		for n := range 10_000 {
 			name := "r" + strconv.Itoa(n)
-			many = append(many, &resource.Resource{ID: "ci/" + name, Name: name, Namespace: "ci", Object: name, Audience: api, Scopes: []string{"view"}})
+			if n == 0 {
+				name = registration.ResourceName(api, "system:serviceaccount:ci:builder", "There")
+			}
+			many = append(many, &resource.Resource{ID: "ci/" + name, Name: name, Namespace: "ci", Object: name, UID: strconv.Itoa(n + 1), Audience: api, Scopes: []string{"view"}})
 		}
 		input.Resources = input.Resources.With(api, many)
 		parts.Registrations = registration.New(registration.Options{
@@ -78,6 +81,9 @@ func TestANamespaceTakesSoManyResources(t *testing.T) {
 		is(t, "one more", 403, problemOf("access_denied", "the namespace has 10000 resources of the audience, and takes no more"))
 	if behind.stored != nil {
 		t.Error("it was stored")
+	}
+	if answer := w.json(t, http.MethodPost, "/authz/protection/resource_set", pat, `{"name":"There","resource_scopes":["view"]}`); answer.status != http.StatusCreated {
+		t.Errorf("to register again what is there is harmless, but %d: %s", answer.status, answer.body)
 	}
 }
 
