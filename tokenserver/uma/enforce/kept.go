@@ -22,8 +22,10 @@ type kept[V any] struct {
 	times times
 	has   bool
 	// tried is when it was fetched last, and err what came of it.
-	tried  time.Time
-	err    error
+	tried time.Time
+	err   error
+	// tries counts how often it was fetched.
+	tries  int
 	flight flights[struct{}, V]
 }
 
@@ -41,6 +43,7 @@ func (k *kept[V]) get(ctx context.Context) (V, error) {
 		again = retryWith
 	}
 	failed := err != nil && now.Sub(k.tried) < again
+	renew := k.renewal(k.tries)
 	k.mu.Unlock()
 	switch {
 	case fresh, usable && failed:
@@ -48,10 +51,10 @@ func (k *kept[V]) get(ctx context.Context) (V, error) {
 	case failed:
 		return value, err
 	case usable && !due:
-		k.flight.begin(ctx, k.timeout, struct{}{}, k.renew)
+		k.flight.begin(ctx, k.timeout, struct{}{}, renew)
 		return value, nil
 	}
-	renewed, err := k.flight.do(ctx, k.timeout, struct{}{}, k.renew)
+	renewed, err := k.flight.do(ctx, k.timeout, struct{}{}, renew)
 	if err != nil && usable {
 		return value, nil
 	}
@@ -61,12 +64,12 @@ func (k *kept[V]) get(ctx context.Context) (V, error) {
 // again fetches the value though it is not old, unless that was tried a moment ago.
 func (k *kept[V]) again(ctx context.Context, pause time.Duration) (V, error) {
 	k.mu.Lock()
-	early := k.clock().Sub(k.tried) < pause
+	early, renew := k.clock().Sub(k.tried) < pause, k.renewal(k.tries)
 	k.mu.Unlock()
 	if early {
 		return k.get(ctx)
 	}
-	if value, err := k.flight.do(ctx, k.timeout, struct{}{}, k.renew); err == nil {
+	if value, err := k.flight.do(ctx, k.timeout, struct{}{}, renew); err == nil {
 		return value, nil
 	}
 	return k.get(ctx)
@@ -81,10 +84,25 @@ func (k *kept[V]) drop(bad func(V) bool) {
 	}
 }
 
+// renewal is the work of a flight: it fetches the value, unless that was done since the caller looked, when so many tries were over.
+// The flight that it would have joined may have ended before it came there.
+func (k *kept[V]) renewal(seen int) func(context.Context) (V, error) {
+	return func(ctx context.Context) (V, error) {
+		k.mu.Lock()
+		value, err, done := k.value, k.err, k.tries != seen && (k.has || k.err != nil)
+		k.mu.Unlock()
+		if done {
+			return value, err
+		}
+		return k.renew(ctx)
+	}
+}
+
 func (k *kept[V]) renew(ctx context.Context) (V, error) {
 	value, times, err := k.fetch(ctx)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.tries++
 	k.tried, k.err = k.clock(), err
 	if err == nil {
 		k.value, k.times, k.has = value, times, true

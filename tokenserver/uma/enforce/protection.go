@@ -109,40 +109,57 @@ const nowhereFor = time.Second
 // lookUp asks the protection API for the one resource of a query. Answers are remembered, also that there is none.
 func (e *Enforcer) lookUp(ctx context.Context, query url.Values) (string, error) {
 	key := query.Encode()
-	if id, found := e.resources.get(key, e.config.Clock()); found {
-		return e.inNamespace(id)
-	}
-	if _, found := e.nowhere.get(key, e.config.Clock()); found {
-		return "", errNoResource
-	}
-	id, err := e.lookups.do(ctx, e.config.Timeout, key, func(ctx context.Context) (string, error) {
-		const what = "look up a resource"
-		at, err := e.endpoint(ctx, what, func(all Endpoints) string { return all.Resources })
+	id, known := e.remembered(key)
+	if !known {
+		var err error
+		id, err = e.lookups.do(ctx, e.config.Timeout, key, func(ctx context.Context) (string, error) {
+			// Another request may have had the answer between this one's look and its turn.
+			if id, known := e.remembered(key); known {
+				return id, nil
+			}
+			return e.ask(ctx, key)
+		})
 		if err != nil {
 			return "", err
 		}
-		var ids []string
-		err = e.authorized(ctx, func(pat string) error { return e.authority.get(ctx, what, at+separator(at)+key, pat, &ids) })
-		switch {
-		case err != nil:
-			return "", err
-		case len(ids) > 1:
-			return "", fmt.Errorf("%s: the server has %d for the same name or path: configure Path.Resource, the id, instead", what, len(ids))
-		case len(ids) == 1:
-			return ids[0], nil
-		}
-		return "", nil
-	})
+	}
+	if id == "" {
+		return "", errNoResource
+	}
+	return e.inNamespace(id)
+}
+
+// remembered is the answer to a query, or none if the server said that there is no such resource.
+func (e *Enforcer) remembered(key string) (id string, known bool) {
+	now := e.config.Clock()
+	if id, known = e.resources.get(key, now); known {
+		return id, true
+	}
+	_, known = e.nowhere.get(key, now)
+	return "", known
+}
+
+// ask sends a query, and remembers the answer.
+func (e *Enforcer) ask(ctx context.Context, key string) (string, error) {
+	const what = "look up a resource"
+	at, err := e.endpoint(ctx, what, func(all Endpoints) string { return all.Resources })
 	if err != nil {
 		return "", err
 	}
+	var ids []string
+	err = e.authorized(ctx, func(pat string) error { return e.authority.get(ctx, what, at+separator(at)+key, pat, &ids) })
 	now := e.config.Clock()
-	if id == "" {
+	switch {
+	case err != nil:
+		return "", err
+	case len(ids) > 1:
+		return "", fmt.Errorf("%s: the server has %d for the same name or path: configure Path.Resource, the id, instead", what, len(ids))
+	case len(ids) == 0 || ids[0] == "":
 		e.nowhere.put(key, struct{}{}, now.Add(min(e.config.Cache.Lifetime, nowhereFor)))
-		return "", errNoResource
+		return "", nil
 	}
-	e.resources.put(key, id, now.Add(e.config.Cache.Lifetime))
-	return e.inNamespace(id)
+	e.resources.put(key, ids[0], now.Add(e.config.Cache.Lifetime))
+	return ids[0], nil
 }
 
 // inNamespace refuses what a neighbour registered by the name or path.

@@ -56,20 +56,43 @@ func (e *Enforcer) verify(ctx context.Context, text string) (*Token, error) {
 		return nil, err
 	}
 	if e.config.Introspect {
-		token, err = e.introspect(ctx, digest, text, token, now)
+		token, err = e.current(ctx, digest, text, token, keys, now)
 		if err != nil {
 			return nil, err
 		}
+	} else {
+		e.remember(digest, token, keys, now)
 	}
+	if token == nil {
+		return nil, errInvalid
+	}
+	return token, nil
+}
+
+// current is the token as the server still stands by it; nil, if it does not. Many requests with one token ask once.
+func (e *Enforcer) current(
+	ctx context.Context, digest [sha256.Size]byte, text string, token *Token, keys [sha256.Size]byte, now time.Time,
+) (*Token, error) {
+	return e.introspections.do(ctx, e.config.Timeout, digest, func(ctx context.Context) (*Token, error) {
+		// Another request may have had the answer between this one's look and its turn.
+		if known, found := e.tokens.get(digest, now); found && known.keys == keys {
+			return known.token, nil
+		}
+		current, err := e.introspect(ctx, text, token, now)
+		if err != nil {
+			return nil, err
+		}
+		e.remember(digest, current, keys, now)
+		return current, nil
+	})
+}
+
+func (e *Enforcer) remember(digest [sha256.Size]byte, token *Token, keys [sha256.Size]byte, now time.Time) {
 	until := now.Add(e.config.Cache.Lifetime)
 	if token != nil && token.Expiry.Before(until) {
 		until = token.Expiry
 	}
 	e.tokens.put(digest, verified{token, keys}, until)
-	if token == nil {
-		return nil, errInvalid
-	}
-	return token, nil
 }
 
 // signed returns what a token says if a key of the server signed it. The kid only chooses among the server's keys: jwk, jku, x5c
