@@ -280,6 +280,23 @@ func TestAWrongPasswordAgainCountsOnce(t *testing.T) {
 	}
 }
 
+// TestAWrongPasswordByManyAtOnceCountsOnce is the client with an old password that fetches many layers, and the one of its requests
+// that looked before the answer to the others was remembered, and gets its turn after that.
+func TestAWrongPasswordByManyAtOnceCountsOnce(t *testing.T) {
+	d := newDoor(t)
+	p := d.passwords
+	l := login{file: d.from.Providers[0].Htpasswd, user: "alice", password: "old", now: noon}
+	of, same := try{account: p.seal.of("alice")}, p.seal.of("same")
+	for range 2 {
+		if right, err := p.compare(context.Background(), l, of, same); right || err != nil {
+			t.Error(right, err)
+		}
+	}
+	if n := d.hashes(); n != 1 {
+		t.Errorf("%d hashes, want 1", n)
+	}
+}
+
 // TestWhatWasRefusedIsNotToldToOthers holds that nobody finds out, by the time that an answer takes, what somebody else
 // mistyped.
 func TestWhatWasRefusedIsNotToldToOthers(t *testing.T) {

@@ -111,6 +111,9 @@ func (p *passwords) join(ctx context.Context, l login, of try, same digest) (boo
 
 // compare waits for its turn and hashes.
 func (p *passwords) compare(ctx context.Context, l login, of try, same digest) (bool, error) {
+	if _, wrong := p.refused.get(same, l.now); wrong { // found out between the request's look and its turn
+		return false, nil
+	}
 	if wait := p.tries.enter(of, l.now); wait > 0 {
 		return false, p.stop(of, wait, l.now)
 	}
