@@ -99,11 +99,13 @@ type ProtectedResourceSpec struct {
 	// +required
 	Audience Audience `json:"audience,omitempty"`
 
-	// attributes are further facts, for the resource server and its clients.
+	// attributes are further facts, for the resource server and its clients. Every server has all of them in memory, which is
+	// why there is a bound for all of them together.
 	// +optional
 	// +listType=map
 	// +listMapKey=key
 	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:XValidation:rule="self.map(a, size(a.key) + (has(a.values) ? a.values.map(v, size(v)).sum() : 0)).sum() <= 8192",message="must have at most 8192 characters in all, keys and values together"
 	Attributes []ResourceAttribute `json:"attributes,omitempty"`
 }
 

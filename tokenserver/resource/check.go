@@ -30,6 +30,8 @@ const (
 	maxKey          = 256
 	maxValues       = 64
 	maxValue        = 1024
+	// MaxAttributes is how much all attributes together may have, in characters, keys included: every server has it in memory.
+	MaxAttributes = 8 << 10
 )
 
 // compiler collects what is wrong.
@@ -102,7 +104,9 @@ func (c *compiler) attributes(attributes []v1alpha1.ResourceAttribute) {
 		c.invalid(fmt.Sprintf("must be at most %d", maxAttributes), "spec.attributes")
 		return
 	}
+	size := 0
 	for i, a := range attributes {
+		size += utf8.RuneCountInString(a.Key)
 		c.invalid(lengthProblem(a.Key, 1, maxKey), "spec.attributes[%d].key", i)
 		first := slices.IndexFunc(attributes, func(b v1alpha1.ResourceAttribute) bool { return b.Key == a.Key })
 		c.once(first == i, "spec.attributes[%d].key", i)
@@ -112,7 +116,11 @@ func (c *compiler) attributes(attributes []v1alpha1.ResourceAttribute) {
 		}
 		for j, v := range a.Values {
 			c.invalid(lengthProblem(v, 0, maxValue), "spec.attributes[%d].values[%d]", i, j)
+			size += utf8.RuneCountInString(v)
 		}
+	}
+	if size > MaxAttributes {
+		c.invalid(fmt.Sprintf("must have at most %d characters in all, keys and values together", MaxAttributes), "spec.attributes")
 	}
 }
 

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,11 @@ func TestWhatDoesNotCompileIsNotServed(t *testing.T) {
 		"a value of 1025": {"the schema's bound", func(o *v1alpha1.ProtectedResource) {
 			o.Spec.Attributes = []v1alpha1.ResourceAttribute{{Key: "a", Values: []string{strings.Repeat("a", 1025)}}}
 		}, "spec.attributes[0].values[0]"},
+		"attributes of 8193 characters": {"every server has them in memory", func(o *v1alpha1.ProtectedResource) {
+			o.Spec.Attributes = []v1alpha1.ResourceAttribute{
+				{Key: "a", Values: slices.Repeat([]string{strings.Repeat("é", 1023)}, 8)}, {Key: "b", Values: []string{"1234567"}},
+			}
+		}, "spec.attributes"},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -66,11 +66,15 @@ func (d *description) extras() map[string]string {
 // extraNames are sorted. Nobody changes them.
 var extraNames = []string{"description", "displayName", "icon_uri"}
 
-// maxAttributes bounds what a resource server keeps here for itself, in bytes. Every server has all of it in memory.
-const maxAttributes = 8 << 10
-
+// attributeBytes is how much a resource server wants to have kept here for itself. It is never less than the characters that the
+// object is held to.
 func (d *description) attributeBytes() int {
-	size := len(d.DisplayName) + len(d.Description) + len(d.Icon)
+	size := 0
+	for name, value := range d.extras() {
+		if value != "" {
+			size += len(name) + len(value)
+		}
+	}
 	for key, values := range d.Attributes {
 		size += len(key)
 		for _, value := range values {
@@ -88,7 +92,7 @@ func (d *description) check() error {
 	if d.Scopes != nil && d.OtherScopes != nil {
 		return httpx.BadRequest("resource_scopes and scopes cannot be given together")
 	}
-	if d.attributeBytes() > maxAttributes {
+	if d.attributeBytes() > resource.MaxAttributes {
 		return httpx.BadRequest("attributes, displayName, description and icon_uri have more than 8 KiB")
 	}
 	for _, name := range extraNames {

@@ -36,7 +36,8 @@ type ProtectedResourceSpecApplyConfiguration struct {
 	OwnerManagedAccess *apiv1alpha1.Permission `json:"ownerManagedAccess,omitempty"`
 	// audience is the resource server. Its SigningKey must admit the namespace. It never changes.
 	Audience *apiv1alpha1.Audience `json:"audience,omitempty"`
-	// attributes are further facts, for the resource server and its clients.
+	// attributes are further facts, for the resource server and its clients. Every server has all of them in memory, which is
+	// why there is a bound for all of them together.
 	Attributes []ResourceAttributeApplyConfiguration `json:"attributes,omitempty"`
 }
 
