@@ -1,15 +1,18 @@
 package tokenserver
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/fixture"
 	"github.com/tokenwright/tokenwright/tokenserver/resource"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
@@ -33,6 +36,47 @@ func TestAnOfferTakesTwoFromThePace(t *testing.T) {
 	if stored < 15 || stored > 20 {
 		t.Errorf("%d offers were stored", stored)
 	}
+}
+
+// TestAnOfferIsDecidedThoughItsOwnerHangsUp: between the two writes of an offer. Else the request would wait for a decision in the
+// name of somebody who never asked.
+func TestAnOfferIsDecidedThoughItsOwnerHangsUp(t *testing.T) {
+	w := startKeycloak(t)
+	ctx, hangUp := context.WithCancel(t.Context())
+	w.registry.stored = func(of context.Context) {
+		hangUp()
+		select {
+		case <-of.Done():
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+	body := strings.NewReader(`{"resource":"` + w.photos + `","requester":"bob","granted":true}`)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url+pathRequests, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Authorization", "Bearer "+w.alice)
+	answer, err := http.DefaultClient.Do(request)
+	if err == nil {
+		answer.Body.Close()
+		t.Fatalf("an answer came, %s: nobody hung up", answer.Status)
+	}
+	var states []v1alpha1.RequestState
+	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		var all v1alpha1.PermissionRequestList
+		if err := w.registry.List(t.Context(), &all); err != nil {
+			t.Fatal(err)
+		}
+		states = states[:0]
+		for n := range all.Items {
+			states = append(states, all.Items[n].Status.State)
+		}
+		if cmp.Equal([]v1alpha1.RequestState{v1alpha1.RequestApproved}, states) {
+			return
+		}
+	}
+	t.Errorf("the requests are %q", states)
 }
 
 // TestTheAuditLogGrantsWhatIsApproved has alice approve a part, deny it, and the request go.

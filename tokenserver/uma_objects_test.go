@@ -35,6 +35,8 @@ type registry struct {
 	policies *policy.Index
 	there    []*resource.Resource
 	known    map[types.NamespacedName]struct{}
+	// stored is called when an object has been created; nil for nothing.
+	stored func(ctx context.Context)
 }
 
 // startRegistry has the server of parts store what is registered; policies are without owners.
@@ -60,7 +62,11 @@ func (o *registry) Create(ctx context.Context, object client.Object, options ...
 	object.SetUID(types.UID("uid-" + strconv.Itoa(o.created)))
 	object.SetCreationTimestamp(metav1.NewTime(time.Now().Truncate(time.Second)))
 	o.mu.Unlock()
-	return o.observed(ctx, o.Client.Create(ctx, object, options...))
+	err := o.observed(ctx, o.Client.Create(ctx, object, options...))
+	if o.stored != nil {
+		o.stored(ctx)
+	}
+	return err
 }
 
 // Update implements registration.Client.
@@ -83,6 +89,9 @@ type decisions struct {
 }
 
 func (d decisions) Patch(ctx context.Context, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+	if ctx.Err() != nil { // the fake one does not heed it
+		return ctx.Err()
+	}
 	return d.registry.observed(ctx, d.SubResourceWriter.Patch(ctx, object, patch, options...))
 }
 

@@ -20,12 +20,14 @@ import (
 // guarded is a resource server whose token server stores what it registers.
 type guarded struct {
 	transcript
-	server *resourceServer
+	server   *resourceServer
+	registry *registry
 }
 
 // startGuarded runs both. The ServiceAccount ci/builder protects the API, and registers for others.
 func startGuarded(t *testing.T, keycloak bool) *guarded {
 	t.Helper()
+	var there *registry
 	w := startUMA(t, func(options *Options, parts *Parts, input *snapshot.Input) {
 		options.UMAKeycloak = keycloak
 		options.Issuer = "http://" + options.Listener.Addr().String()
@@ -35,10 +37,10 @@ func startGuarded(t *testing.T, keycloak bool) *guarded {
 			fixture.Cluster("for-others", builder, oauthRule(api, "register_for_others"), nil),
 		})...)
 		input.Policies = fixture.Owners(policies, protected(t)...)
-		startRegistry(t, parts, input, policies)
+		there = startRegistry(t, parts, input, policies)
 	})
 	s := protect(t, w, func(config *enforce.Config) { config.Claims = nil })
-	g := &guarded{transcript{umaWorld: w}, s}
+	g := &guarded{transcript{umaWorld: w}, s, there}
 	g.as("issuer", w.url)
 	return g
 }
