@@ -70,6 +70,72 @@ DIR/a.yaml:17: PermissionRequest team-a/preq-1: spec.resource.uid: Required valu
 0 policies in 1 file (1 other object; 1 document of another kind passed over): 6 problems
 `, "warning: there was no policy to look at\n"},
 		},
+		"resources that want the same": {
+			"in the cluster the older one has it; two of one name are no fault of either", map[string]string{"a.yaml": `apiVersion: tokenwright.dev/v1alpha1
+kind: ProtectedResource
+metadata: {name: a, namespace: team-a}
+spec:
+  audience: photos.example.com
+  scopes: [view]
+  id: album
+  displayName: Album
+  uris: ["/albums/*"]
+---
+apiVersion: tokenwright.dev/v1alpha1
+kind: ProtectedResource
+metadata: {name: b, namespace: team-a}
+spec:
+  audience: photos.example.com
+  scopes: [view]
+  id: album
+---
+apiVersion: tokenwright.dev/v1alpha1
+kind: ProtectedResource
+metadata: {name: c, namespace: team-b}
+spec:
+  audience: photos.example.com
+  scopes: [view]
+  displayName: Album
+  uris:
+  - /mine
+  - /albums/7
+---
+apiVersion: tokenwright.dev/v1alpha1
+kind: ProtectedResource
+metadata: {name: d, namespace: team-c}
+spec:
+  audience: photos.example.com
+  scopes: [view]
+  id: album
+  displayName: Album
+  uris: ["/albums/*"]
+---
+apiVersion: tokenwright.dev/v1alpha1
+kind: ProtectedResource
+metadata: {name: e, namespace: team-a}
+spec: {audience: other.example.com, scopes: [view], id: album}
+`, "keys.yaml": `apiVersion: tokenwright.dev/v1alpha1
+kind: SigningKey
+metadata: {name: photos, namespace: tokenwright-system}
+spec: {audiences: [photos.example.com], namespaces: {from: Selector, selector: {matchLabels: {photos: "yes"}}}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: team-a, labels: {photos: "yes"}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: team-b, labels: {photos: "yes"}}
+`}, []string{"lint", "DIR"},
+			output{0, "0 policies in 2 files (8 other objects; 0 documents of other kinds passed over): 0 problems\n",
+				`warning: DIR/a.yaml:17: ProtectedResource team-a/b: spec.id: "album" is the id of an older resource of audience "photos.example.com", or the name of one of another namespace: choose another
+warning: DIR/a.yaml:25: ProtectedResource team-b/c: spec.displayName: clients find the resource by its id only: "Album" is the id or name of an older resource of another namespace at audience "photos.example.com", or what one would be called there without an id
+warning: DIR/a.yaml:28: ProtectedResource team-b/c: spec.uris[1]: "/albums/7" is a uri of an older resource of audience "photos.example.com", or within one of another namespace: this one is served without it
+warning: DIR/a.yaml:34: ProtectedResource team-c/d: spec.audience: SigningKey "photos" does not admit the namespace "team-c" (spec.namespaces)
+warning: DIR/a.yaml:43: ProtectedResource team-a/e: spec.audience: no SigningKey holds the audience "other.example.com"; there are: "photos.example.com"
+warning: there was no policy to look at
+`},
+		},
 		"for programs": {
 			"", map[string]string{"a.yaml": head + "  rules: [{type: repository, names: [a], actions: [pull]}]\n  when: {notAfter: \"2020-01-01T00:00:00Z\"}\n"}, []string{"lint", "DIR/a.yaml", "-o", "json"},
 			output{1, `{

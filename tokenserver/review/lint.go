@@ -32,8 +32,8 @@ func (w *World) Faults(o Objects) []Finding {
 }
 
 // Warnings are what is not wrong and hardly meant: a policy that can never match any more, a name that can match nothing,
-// two policies that may give one caller different values for a claim, and, if there are SigningKeys, an audience that none
-// of them holds or that does not admit the policy's namespace.
+// two policies that may give one caller different values for a claim, two resources that want the same id or uri, and, if there are
+// SigningKeys, an audience that none of them holds or that does not admit the object's namespace.
 func (w *World) Warnings(o Objects, now time.Time) []Finding {
 	var warnings []Finding
 	eachPolicy(o, func(p metav1.Object, ref policy.Ref, spec *v1alpha1.PolicySpec) {
@@ -65,7 +65,7 @@ func (w *World) Warnings(o Objects, now time.Time) []Finding {
 			}
 		}
 	})
-	return append(warnings, w.claimConflicts(o)...)
+	return slices.Concat(warnings, w.claimConflicts(o), w.resourceWarnings(o))
 }
 
 // claimConflicts tell of claims for which a caller may get two values, and then no token.
