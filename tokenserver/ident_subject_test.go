@@ -19,9 +19,9 @@ import (
 
 // A subject as Provide's services know one, and the uuid that is in it.
 const (
-	uuid          = "23cc07e0-5b1f-4c7e-9a53-0a8b7d3c1f42"
-	provideUser   = "user:" + uuid
-	provideClaims = `{"permissions":415,"user_id":"` + uuid + `"}`
+	provideUUID   = "23cc07e0-5b1f-4c7e-9a53-0a8b7d3c1f42"
+	provideUser   = "user:" + provideUUID
+	provideClaims = `{"permissions":415,"user_id":"` + provideUUID + `"}`
 )
 
 func provideUserPolicies(t testing.TB) []*v1alpha1.ClusterAccessPolicy {
@@ -57,7 +57,7 @@ func TestSubjectsOfAnIssuerAreThoseOfProvide(t *testing.T) {
 	answer := w.form(t, "/token", "", "", exchanging(of(map[string]any{"oid": "23CC07E0-5B1F-4C7E-9A53-0A8B7D3C1F42"}), "audience", provide))
 	want := map[string]any{
 		"iss": issuerName, "sub": provideUser, "aud": provide, "client_id": provideUser, "scope": "order:eu/1:read",
-		"prvd": map[string]any{"permissions": json.Number("415"), "user_id": uuid},
+		"prvd": map[string]any{"permissions": json.Number("415"), "user_id": provideUUID},
 	}
 	if diff := cmp.Diff(want, w.access(t, answer)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -71,7 +71,7 @@ func TestSubjectsOfAnIssuerAreThoseOfProvide(t *testing.T) {
 		"a uuid that is a number":       {"oid": 7},
 		"another text":                  {"oid": "alice"},
 		"a uuid with the prefix before": {"oid": provideUser},
-		"a uuid with a line behind":     {"oid": uuid + "\n"},
+		"a uuid with a line behind":     {"oid": provideUUID + "\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w.form(t, "/token", "", "", exchanging(of(claims), "audience", provide)).is(t, "nobody is named so", 400, refused)
@@ -85,7 +85,7 @@ func TestSubjectsOfAnIssuerAreThoseOfProvide(t *testing.T) {
 // name ends at the first colon, is in the way.
 func TestSubjectsWithAPasswordAreThoseOfProvide(t *testing.T) {
 	w := startIdent(t, v1alpha1.RS256, func(_ *Options, _ *Parts, input *snapshot.Input) {
-		p := fixture.Htpasswd(t, map[string]string{uuid: "secret"})
+		p := fixture.Htpasswd(t, map[string]string{provideUUID: "secret"})
 		p.Prefix = "user:"
 		input.Providers, input.Prefixes = []*provider.Provider{p}, []string{p.Prefix}
 		input.Policies = fixture.Policies(t, provideUserPolicies(t)...)
@@ -93,12 +93,12 @@ func TestSubjectsWithAPasswordAreThoseOfProvide(t *testing.T) {
 	login := created(t, w.json(t, http.MethodPost, "/api/v1/authenticate", "", `{"username":"`+provideUser+`","password":"secret"}`))
 	token, _ := login["token"].(map[string]any)
 	first := field(t, token, "access_token")
-	second := field(t, w.authorize(t, first, `{"user_id":"`+uuid+`"}`), "access_token")
+	second := field(t, w.authorize(t, first, `{"user_id":"`+provideUUID+`"}`), "access_token")
 	for name, text := range map[string]string{"by the password": first, "by the bearer": second} {
 		if _, claims := says(t, text); claims["sub"] != provideUser || claims["aud"] != provide {
 			t.Errorf("%s: %v", name, claims)
 		}
 	}
-	w.json(t, http.MethodPost, "/api/v1/authenticate", "", `{"username":"`+uuid+`","password":"secret"}`).
+	w.json(t, http.MethodPost, "/api/v1/authenticate", "", `{"username":"`+provideUUID+`","password":"secret"}`).
 		is(t, "the name without the prefix is nobody's", 401, message("the credentials were not accepted"))
 }

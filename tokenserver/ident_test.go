@@ -38,7 +38,7 @@ func TestIdentLogin(t *testing.T) {
 			header, claims := says(t, text)
 			want := map[string]any{
 				"user": map[string]any{
-					"id": "alice", "created_at": nil, "name": "alice", "first_name": "", "last_name": "", "email": "alice", "permissions": json.Number("415"),
+					"id": "u-1", "created_at": nil, "name": "alice", "first_name": "", "last_name": "", "email": "alice", "permissions": json.Number("415"),
 					"privacy_policy_agreed_at": nil, "terms_of_service_agreed_at": nil, "metadata": map[string]any{},
 				},
 				"token": map[string]any{

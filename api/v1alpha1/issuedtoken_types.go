@@ -87,12 +87,13 @@ type IssuedTokenSpec struct {
 	// +required
 	Type IssuedTokenType `json:"type,omitempty"`
 
-	// id is the token's id (jti, RFC 7519): the name of this object without "token-", and 128 random bits. A
-	// TokenRevocation names it.
+	// id is the token's id (jti, RFC 7519): the name of this object without "token-", and 128 random bits. Of tokens of the
+	// Provide Ident API it is a UUID that begins with the two numbers of the name, in five and six digits. A TokenRevocation
+	// names it.
 	// +required
 	// +kubebuilder:validation:MinLength=30
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:Pattern=`^(0|[1-9][0-9]{0,4})-(0|[1-9][0-9]{0,5})-[a-z2-7]{26}$`
+	// +kubebuilder:validation:Pattern=`^((0|[1-9][0-9]{0,4})-(0|[1-9][0-9]{0,5})-[a-z2-7]{26}|[0-9]{8}-[0-9]{3}[0-9a-f]-8[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})$`
 	ID string `json:"id,omitempty"`
 
 	// subject is who got the token.
@@ -165,7 +166,7 @@ type IssuedTokenStatus struct {
 // +kubebuilder:printcolumn:name="ID",type=string,JSONPath=`.spec.id`,priority=1
 // +kubebuilder:printcolumn:name="Audience",type=string,JSONPath=`.spec.audience`,priority=1
 // +kubebuilder:printcolumn:name="Client",type=string,JSONPath=`.spec.clientID`,priority=1
-// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'token-' + self.spec.id.substring(0, self.spec.id.lastIndexOf('-'))",message="metadata.name must be \"token-\" and the beginning of spec.id, without its random part"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'token-' + (self.spec.id.matches('^[0-9]{8}-') ? ('x' + self.spec.id.substring(0, 5) + '-y' + self.spec.id.substring(5, 8) + self.spec.id.substring(9, 12)).replace('x0', 'x', 1).replace('x0', 'x', 1).replace('x0', 'x', 1).replace('x0', 'x', 1).replace('x', ”).replace('y0', 'y', 1).replace('y0', 'y', 1).replace('y0', 'y', 1).replace('y0', 'y', 1).replace('y0', 'y', 1).replace('y', ”) : self.spec.id.substring(0, self.spec.id.lastIndexOf('-')))",message="metadata.name must be \"token-\" and the place in spec.id, without its random part"
 type IssuedToken struct {
 	metav1.TypeMeta `json:",inline"`
 

@@ -29,26 +29,38 @@ func issuedTokenCases() map[string]ruleCase {
 	field := func(path string) func(string) m { return func(v string) m { return at(path, v) } }
 	access := m{"type": "AccessToken", "secretHash": nil, "keyThumbprint": strings.Repeat("k", 43)}
 	without := func(name string) m { return m{name: nil} }
-	const nameMessage = `metadata.name must be "token-" and the beginning of spec.id, without its random part`
+	const uuidPart = "a-8bcd-8123-0123456789ab"
+	const nameMessage = `metadata.name must be "token-" and the place in spec.id, without its random part`
 	cases := map[string]ruleCase{
-		"a refresh token is accepted":                  {},
-		"an access token is accepted":                  {spec: access},
-		"another type is refused":                      {spec: m{"type": "IDToken"}, want: `spec.type: Unsupported value: "IDToken"`},
-		"a refresh token without a hash is refused":    {spec: without("secretHash"), want: "secretHash must be given for a RefreshToken"},
-		"a refresh token with a key is refused":        {spec: m{"keyThumbprint": strings.Repeat("k", 43)}, want: "keyThumbprint may only be given for an AccessToken"},
-		"an access token without a key is refused":     {spec: merged(access, without("keyThumbprint")), want: "keyThumbprint must be given for an AccessToken"},
-		"an access token with a hash is refused":       {spec: merged(access, m{"secretHash": strings.Repeat("s", 43)}), want: "secretHash may only be given for a RefreshToken"},
-		"an object without a spec is refused":          {specless: true, want: "spec: Required value"},
-		"a name that is that of the id is accepted":    {name: "token-12-345", spec: m{"id": "12-345" + randomPart}},
-		"a name of another place is refused":           {name: "token-12-346", spec: m{"id": "12-345" + randomPart}, want: nameMessage},
-		"a name of a part of the place is refused":     {name: "token-12-34", spec: m{"id": "12-345" + randomPart}, want: nameMessage},
-		"a name of a list only is refused":             {name: "token-12", spec: m{"id": "12-345" + randomPart}, want: nameMessage},
-		"a name that is the whole id is refused":       {name: "token-12-345" + randomPart, spec: m{"id": "12-345" + randomPart}, want: nameMessage},
-		"a name that is the id's beginning is refused": {name: "token-1", spec: m{"id": "1-345" + randomPart}, want: nameMessage},
-		"a time of use is accepted":                    {status: m{"lastUsed": "2026-01-01T00:00:00Z"}},
-		"another subject later is refused":             {change: m{"subject": m{"username": "root"}}, want: "spec is immutable"},
-		"a later end is refused":                       {change: m{"expires": "2099-01-01T00:00:00Z"}, want: "spec is immutable"},
-		"the same again is accepted":                   {change: m{"expires": "2027-01-01T00:00:00Z"}},
+		"a refresh token is accepted":                   {},
+		"an access token is accepted":                   {spec: access},
+		"another type is refused":                       {spec: m{"type": "IDToken"}, want: `spec.type: Unsupported value: "IDToken"`},
+		"a refresh token without a hash is refused":     {spec: without("secretHash"), want: "secretHash must be given for a RefreshToken"},
+		"a refresh token with a key is refused":         {spec: m{"keyThumbprint": strings.Repeat("k", 43)}, want: "keyThumbprint may only be given for an AccessToken"},
+		"an access token without a key is refused":      {spec: merged(access, without("keyThumbprint")), want: "keyThumbprint must be given for an AccessToken"},
+		"an access token with a hash is refused":        {spec: merged(access, m{"secretHash": strings.Repeat("s", 43)}), want: "secretHash may only be given for a RefreshToken"},
+		"an object without a spec is refused":           {specless: true, want: "spec: Required value"},
+		"a name that is that of the id is accepted":     {name: "token-12-345", spec: m{"id": "12-345" + randomPart}},
+		"a name of another place is refused":            {name: "token-12-346", spec: m{"id": "12-345" + randomPart}, want: nameMessage},
+		"a name of a part of the place is refused":      {name: "token-12-34", spec: m{"id": "12-345" + randomPart}, want: nameMessage},
+		"a name of a list only is refused":              {name: "token-12", spec: m{"id": "12-345" + randomPart}, want: nameMessage},
+		"a name that is the whole id is refused":        {name: "token-12-345" + randomPart, spec: m{"id": "12-345" + randomPart}, want: nameMessage},
+		"a name that is the id's beginning is refused":  {name: "token-1", spec: m{"id": "1-345" + randomPart}, want: nameMessage},
+		"a UUID with the place of the name is accepted": {name: "token-12-345", spec: m{"id": "00012000-345" + uuidPart}},
+		"a UUID of the last place is accepted":          {name: "token-99999-131071", spec: m{"id": "99999131-071" + uuidPart}},
+		"a UUID of the first place is accepted":         {name: "token-0-0", spec: m{"id": "00000000-000" + uuidPart}},
+		"a UUID of a place with zeros is accepted":      {name: "token-10-100", spec: m{"id": "00010000-100" + uuidPart}},
+		"a UUID of a list that is shorter is refused":   {name: "token-1-100", spec: m{"id": "00010000-100" + uuidPart}, want: nameMessage},
+		"a UUID of another place is refused":            {name: "token-12-346", spec: m{"id": "00012000-345" + uuidPart}, want: nameMessage},
+		"a name that is the UUID's digits is refused":   {name: "token-00012-000345", spec: m{"id": "00012000-345" + uuidPart}, want: nameMessage},
+		"a UUID of another version is refused":          {name: "token-12-345", spec: m{"id": "00012000-345a-4bcd-8123-0123456789ab"}, want: "should match"},
+		"a UUID of another variant is refused":          {name: "token-12-345", spec: m{"id": "00012000-345a-8bcd-c123-0123456789ab"}, want: "should match"},
+		"a UUID whose place is no number is refused":    {name: "token-12-345", spec: m{"id": "0001200a-345a-8bcd-8123-0123456789ab"}, want: "should match"},
+		"a UUID in upper case is refused":               {name: "token-12-345", spec: m{"id": "00012000-345A-8BCD-8123-0123456789AB"}, want: "should match"},
+		"a time of use is accepted":                     {status: m{"lastUsed": "2026-01-01T00:00:00Z"}},
+		"another subject later is refused":              {change: m{"subject": m{"username": "root"}}, want: "spec is immutable"},
+		"a later end is refused":                        {change: m{"expires": "2099-01-01T00:00:00Z"}, want: "spec is immutable"},
+		"the same again is accepted":                    {change: m{"expires": "2027-01-01T00:00:00Z"}},
 	}
 	for _, name := range []string{"type", "id", "subject", "provider", "authTime", "audience", "expires"} {
 		cases["a token without "+name+" is refused"] = ruleCase{spec: without(name), want: "spec." + name + ": Required value"}

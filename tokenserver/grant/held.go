@@ -131,14 +131,29 @@ func (g *Granter) Usable(from *snapshot.Snapshot, h *Held, now time.Time) error 
 
 // May says whether policies let the caller do something with the tokens of an audience, by a rule of type oauth.
 func (g *Granter) May(from *snapshot.Snapshot, who caller.Caller, request *Request, audience, action string) bool {
-	known, ok := from.Audiences[audience]
-	if !ok {
+	ask := about(from, who, request, audience)
+	return ask != nil && g.Issuer.May(ask, policy.Resource{Type: v1alpha1.TypeOAuth, Name: audience}, action)
+}
+
+// Is says whether policies say of the caller, in the claim prvd, all that the ids do.
+func (g *Granter) Is(from *snapshot.Snapshot, who caller.Caller, request *Request, audience string, ids issue.Ids) bool {
+	ask := about(from, who, request, audience)
+	if ask == nil {
 		return false
 	}
-	ask := &issue.Request{
+	ask.Ids = ids
+	return g.Issuer.CheckIds(ask) == nil
+}
+
+// about asks about a caller at an audience; nil if there is none.
+func about(from *snapshot.Snapshot, who caller.Caller, request *Request, audience string) *issue.Request {
+	known, ok := from.Audiences[audience]
+	if !ok {
+		return nil
+	}
+	return &issue.Request{
 		ID: request.ID, Caller: who, Audience: known, Policies: from.Policies, SourceIP: request.Source, Time: request.Time,
 	}
-	return g.Issuer.May(ask, policy.Resource{Type: v1alpha1.TypeOAuth, Name: audience}, action)
 }
 
 // IsUnavailable says whether an error of Held or Usable means that nothing is known at present.

@@ -43,7 +43,7 @@ func (g *Granter) lasting(ctx context.Context, from *snapshot.Snapshot, request 
 	stored := newRecord(request, progress, proof, expires)
 	issued, err := g.Issuer.NonExpiring(progress, expires, func(thumbprint string) (slot.ID, error) {
 		stored.Spec.Type, stored.Spec.KeyThumbprint = v1alpha1.AccessToken, thumbprint
-		if err := g.Records.Create(ctx, stored); err != nil {
+		if err := g.Records.Create(ctx, stored, slot.DrawUUID); err != nil {
 			return slot.ID{}, err
 		}
 		id, ok := slot.Parse(stored.Spec.ID)

@@ -15,6 +15,7 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
 	"github.com/tokenwright/tokenwright/tokenserver/revocation"
+	"github.com/tokenwright/tokenwright/tokenserver/slot"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -167,7 +168,11 @@ func (g *Granter) anew(ctx context.Context, from *snapshot.Snapshot, request *Re
 	expires := request.Time.Truncate(time.Second).Add(lifetime)
 	token := newRecord(request, progress, proof, expires)
 	token.Spec.Type, token.Spec.SecretHash = v1alpha1.RefreshToken, secret.Hash()
-	if err := g.Records.Create(ctx, token); err != nil {
+	draw := slot.Draw
+	if request.Ident {
+		draw = slot.DrawUUID
+	}
+	if err := g.Records.Create(ctx, token, draw); err != nil {
 		return "", nil, recordError(err)
 	}
 	text, err := from.Seals.Seal(token.Spec.ID, secret, expires)

@@ -9,6 +9,7 @@ import (
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/grant"
 	"github.com/tokenwright/tokenwright/tokenserver/httpx"
+	"github.com/tokenwright/tokenwright/tokenserver/issue"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -66,7 +67,7 @@ func (s *Server) List(w http.ResponseWriter, r *http.Request, x *httpx.Exchange)
 	for _, t := range records[first:min(first+rpp, len(records))] {
 		list = append(list, listed{
 			ID: t.Spec.ID, Type: string(t.Spec.Type), CreatedAt: t.CreationTimestamp.UTC().Format("2006-01-02T15:04:05Z"),
-			ExpiresAt: string(t.Spec.Expires), LastUsed: string(t.Status.LastUsed), UserID: t.Spec.Subject.Username,
+			ExpiresAt: string(t.Spec.Expires), LastUsed: string(t.Status.LastUsed), UserID: userID(t.Spec.Subject.Username),
 			Audience: string(t.Spec.Audience), ClientID: t.Spec.ClientID,
 		})
 	}
@@ -81,7 +82,7 @@ func (s *Server) visible(x *httpx.Exchange, from *snapshot.Snapshot, who *grant.
 		return nil, httpx.BadRequest("user_id must not be given more than once")
 	}
 	username := who.Caller.Username
-	if asked := query.Get("user_id"); asked != "" && asked != username {
+	if asked := query.Get("user_id"); asked != "" && !s.isCaller(x, from, who, asked) {
 		if !s.may(x, from, who, s.Audience, actionList) {
 			return nil, forbidden()
 		}
@@ -91,6 +92,9 @@ func (s *Server) visible(x *httpx.Exchange, from *snapshot.Snapshot, who *grant.
 		return nil, nil
 	}
 	records := s.Granter.Records.List(username, x.Start)
+	if len(records) == 0 && isUUID(username) {
+		records = s.Granter.Records.List(issue.SubjectUser+username, x.Start)
+	}
 	if username == who.Caller.Username {
 		return records, nil
 	}
@@ -102,6 +106,12 @@ func (s *Server) visible(x *httpx.Exchange, from *snapshot.Snapshot, who *grant.
 		}
 		return !allowed[audience]
 	}), nil
+}
+
+// isCaller says whether a user_id is the caller's: the name, the UUID in it, or what policies say.
+func (s *Server) isCaller(x *httpx.Exchange, from *snapshot.Snapshot, who *grant.Session, id string) bool {
+	return id == who.Caller.Username || id == userID(who.Caller.Username) ||
+		s.Granter.Is(from, who.Caller, s.request(x), s.Audience, issue.Ids{User: id})
 }
 
 // may says whether a rule of type oauth lets the caller do something with the tokens of an audience.

@@ -1,8 +1,14 @@
 package ident
 
 import (
+	"cmp"
 	"encoding/json"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/tokenwright/tokenwright/tokenserver/issue"
 )
 
 // user is the caller as Provide's clients know one. All members are always there, and none has another type where nothing is known:
@@ -23,7 +29,7 @@ type user struct {
 // newUser is the user as far as policies say what it is: there are no records of users.
 func newUser(username, email string, says prvd) user {
 	return user{
-		ID: username, Email: email, Permissions: says.Permissions,
+		ID: cmp.Or(says.UserID, userID(username)), Email: email, Permissions: says.Permissions,
 		Name:      member(says.Data, "name", username),
 		FirstName: member(says.Data, "first_name", ""),
 		LastName:  member(says.Data, "last_name", ""),
@@ -35,9 +41,24 @@ func newUser(username, email string, says prvd) user {
 	}
 }
 
+// userID is the user as Provide's clients know it: the UUID of user:<uuid>, which is all that they take for an id, or the name.
+func userID(username string) string {
+	if id, ok := strings.CutPrefix(username, issue.SubjectUser); ok && isUUID(id) {
+		return id
+	}
+	return username
+}
+
+func isUUID(text string) bool {
+	id, err := uuid.Parse(text)
+	return err == nil && id.String() == text
+}
+
 // prvd is the claim by which Provide's services know what a caller is.
 type prvd struct {
 	Permissions uint32
+	// UserID is the caller's id, if it is not its name.
+	UserID string
 	// Data are members of the caller's own.
 	Data map[string]json.RawMessage
 }
@@ -46,7 +67,7 @@ type prvd struct {
 func claimed(application map[string]json.RawMessage) prvd {
 	says := member(application, "prvd", map[string]json.RawMessage{})
 	return prvd{
-		Permissions: member(says, "permissions", uint32(0)), Data: member(says, "data", map[string]json.RawMessage{}),
+		Permissions: member(says, "permissions", uint32(0)), UserID: member(says, "user_id", ""), Data: member(says, "data", map[string]json.RawMessage{}),
 	}
 }
 

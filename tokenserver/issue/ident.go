@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
@@ -26,10 +27,17 @@ type Ids struct {
 	User         string `json:"user_id"`
 }
 
+// SubjectUser is what Provide's subjects begin with that are users: user:<uuid>.
+const SubjectUser = "user:"
+
 // CheckIds returns ErrNotTheirs unless the claim prvd, which policies give, says all that the request's ids do. Nobody becomes an
 // application by naming it.
 func (i *Issuer) CheckIds(request *Request) error {
-	if request.Ids == (Ids{}) {
+	ids := request.Ids
+	if SubjectUser+ids.User == request.Caller.Username {
+		ids.User = "" // the name says so
+	}
+	if ids == (Ids{}) {
 		return nil
 	}
 	given, err := request.Policies.Entitlements(entitled(request, policy.NewBudget()))
@@ -41,7 +49,7 @@ func (i *Issuer) CheckIds(request *Request) error {
 		return fmt.Errorf("%w: there is no claim prvd with such ids", ErrNotTheirs)
 	}
 	for _, id := range [][2]string{
-		{request.Ids.Application, says.Application}, {request.Ids.Organization, says.Organization}, {request.Ids.User, says.User},
+		{ids.Application, says.Application}, {ids.Organization, says.Organization}, {ids.User, says.User},
 	} {
 		if id[0] != "" && id[0] != id[1] {
 			return fmt.Errorf("%w: the claim prvd has another id", ErrNotTheirs)
@@ -129,6 +137,9 @@ func (t identToken) entitle(request *Request, v *verdict, budget *policy.Budget)
 	v.end(given.NotAfter)
 	return nil
 }
+
+// newID implements kind: Provide's clients take UUIDs only.
+func (identToken) newID(random io.Reader) (string, error) { return token.NewUUID(random) }
 
 // entitled asks about the caller and no resource.
 func entitled(request *Request, budget *policy.Budget) policy.Request {

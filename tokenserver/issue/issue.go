@@ -175,7 +175,7 @@ func (i *Issuer) usable(audience *snapshot.Audience, now time.Time) (time.Durati
 
 // mint signs what was decided and says so in a record.
 func (i *Issuer) mint(request *Request, as kind, verdict verdict, lifetime time.Duration) (Token, audit.Record, error) {
-	id, err := token.NewID(i.Random)
+	id, err := as.newID(i.Random)
 	if err != nil {
 		return Token{}, audit.Record{}, fmt.Errorf("%w: %w", ErrNoKey, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
@@ -21,14 +22,18 @@ type kind interface {
 	entitle(request *Request, v *verdict, budget *policy.Budget) error
 	// standsFor says whether the token has the word for protected resources.
 	standsFor(request *Request) bool
+	// newID draws a token's id.
+	newID(random io.Reader) (string, error)
 	// describe puts what is granted into the audit record.
 	describe(record *audit.Record, v *verdict)
 	// claims returns the header's typ and what the token says.
 	claims(request *Request, v *verdict, at times, issuer, id string) (typ string, claims token.Claims)
 }
 
-// granted describes tokens that hold scopes.
+// granted describes tokens that hold scopes, and have an id as all have.
 type granted struct{}
+
+func (granted) newID(random io.Reader) (string, error) { return token.NewID(random) }
 
 func (granted) describe(record *audit.Record, v *verdict) {
 	record.Granted, record.Why, record.WhyOmitted, record.Failed = texts(v.granted), v.why, v.omitted, v.failed

@@ -3,6 +3,7 @@ package record
 import (
 	"context"
 	"fmt"
+	"io"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,12 +15,15 @@ import (
 	"github.com/tokenwright/tokenwright/tokenserver/slot"
 )
 
+// Draw draws a record's id: slot.Draw, or slot.DrawUUID.
+type Draw func(random io.Reader, lists int) (slot.ID, error)
+
 // Create stores a record. It gives it a name and an id unless it has an id already, as after a failure: storing the same
 // twice is harmless, and makes one object. On success t is what is stored.
 //
 // A user who has too many refresh tokens loses those that were not used for longest; one who has too many records of all
 // kinds gets no more.
-func (s *Store) Create(ctx context.Context, t *v1alpha1.IssuedToken) error {
+func (s *Store) Create(ctx context.Context, t *v1alpha1.IssuedToken, draw Draw) error {
 	if err := s.noRecords(); err != nil {
 		return err
 	}
@@ -29,7 +33,7 @@ func (s *Store) Create(ctx context.Context, t *v1alpha1.IssuedToken) error {
 	ctx, cancel := context.WithTimeout(ctx, attempt.Timeout)
 	defer cancel()
 	for range attempt.Most {
-		if err := s.place(t); err != nil {
+		if err := s.place(t, draw); err != nil {
 			return err
 		}
 		stored, taken := &v1alpha1.IssuedToken{}, false
@@ -54,7 +58,7 @@ func (s *Store) Create(ctx context.Context, t *v1alpha1.IssuedToken) error {
 }
 
 // place draws the record's place in a status list, which is its name and a part of its id.
-func (s *Store) place(t *v1alpha1.IssuedToken) error {
+func (s *Store) place(t *v1alpha1.IssuedToken, draw Draw) error {
 	if t.Spec.ID != "" {
 		id, ok := slot.Parse(t.Spec.ID)
 		if !ok {
@@ -64,7 +68,7 @@ func (s *Store) place(t *v1alpha1.IssuedToken) error {
 		return nil
 	}
 	for {
-		id, err := slot.Draw(s.options.Random, slot.Lists(s.options.Index.Len()))
+		id, err := draw(s.options.Random, slot.Lists(s.options.Index.Len()))
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}

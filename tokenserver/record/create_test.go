@@ -75,7 +75,7 @@ func TestWhateverFailsOneRecordIsStored(t *testing.T) {
 					return true, nil
 				}
 				token := refreshToken(t, "docker")
-				if err := r.Create(t.Context(), token); err != nil {
+				if err := r.Create(t.Context(), token, slot.Draw); err != nil {
 					t.Fatalf("%s: %v", way.reason, err)
 				}
 				if there := stored(t); len(there) != 1 || there[0].Spec.ID != token.Spec.ID || there[0].UID != token.UID {
@@ -102,7 +102,7 @@ func TestARecordIsStoredOnceHoweverOftenCreateIsCalled(t *testing.T) {
 	r.calls.fault = func(int) (bool, error) { return true, errLost }
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
-	err := r.Create(ctx, token)
+	err := r.Create(ctx, token, slot.Draw)
 	if !errors.Is(err, record.ErrUnavailable) || errors.Is(err, record.ErrRefused) || record.RetryAfter(err) < time.Second {
 		t.Fatalf("got %v, want it unavailable", err)
 	}
@@ -136,7 +136,7 @@ func TestWhatTheAPIServerRefusesIsNotTriedAgain(t *testing.T) {
 	r := newBlind(t)
 	token := refreshToken(t, "docker")
 	token.Spec.Credential, token.Spec.SecretHash = "hunter2", "hunter3"
-	err := r.Create(t.Context(), token)
+	err := r.Create(t.Context(), token, slot.Draw)
 	if !errors.Is(err, record.ErrRefused) || errors.Is(err, record.ErrUnavailable) {
 		t.Fatalf("got %v, want it refused", err)
 	}
@@ -147,7 +147,7 @@ func TestWhatTheAPIServerRefusesIsNotTriedAgain(t *testing.T) {
 		t.Errorf("%d tries", creates)
 	}
 	token.Spec.ID = "0-1-short"
-	if err := r.Create(t.Context(), token); !errors.Is(err, record.ErrRefused) {
+	if err := r.Create(t.Context(), token, slot.Draw); !errors.Is(err, record.ErrRefused) {
 		t.Errorf("a bad id: got %v", err)
 	}
 }
@@ -164,7 +164,7 @@ func TestWithoutAnAPIServerNothingIsStored(t *testing.T) {
 	defer cancel()
 	_, getErr := s.Get(ctx, "0-1-"+strings.Repeat("a", 26))
 	for name, err := range map[string]error{
-		"create": s.Create(ctx, refreshToken(t, "docker")), "read": getErr, "revoke": s.Revoke(ctx, ofToken("t")),
+		"create": s.Create(ctx, refreshToken(t, "docker"), slot.Draw), "read": getErr, "revoke": s.Revoke(ctx, ofToken("t")),
 	} {
 		if !errors.Is(err, record.ErrUnavailable) {
 			t.Errorf("%s: got %v, want it unavailable", name, err)
@@ -176,7 +176,7 @@ func TestWithoutAnAPIServerNothingIsStored(t *testing.T) {
 	if _, err := s.Get(t.Context(), "0-1-"+strings.Repeat("a", 26)); !errors.Is(err, record.ErrNotFound) {
 		t.Errorf("without a cluster: got %v, want that there is none", err)
 	}
-	for name, err := range map[string]error{"create": s.Create(t.Context(), refreshToken(t, "docker")), "revoke": s.Revoke(t.Context(), ofToken("t"))} {
+	for name, err := range map[string]error{"create": s.Create(t.Context(), refreshToken(t, "docker"), slot.Draw), "revoke": s.Revoke(t.Context(), ofToken("t"))} {
 		if !errors.Is(err, record.ErrRefused) || !strings.Contains(err.Error(), "without a cluster") {
 			t.Errorf("%s without a cluster: got %v", name, err)
 		}

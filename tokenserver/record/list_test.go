@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
+	"github.com/tokenwright/tokenwright/tokenserver/slot"
 )
 
 func TestTheTokenThatWasNotUsedForLongestMakesRoom(t *testing.T) {
@@ -81,14 +82,14 @@ func TestAUserHasABoundedNumberOfRecords(t *testing.T) {
 		"a client that is at its 20": {"another makes room", refreshToken(t, "full"), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := r.Create(t.Context(), tc.token)
+			err := r.Create(t.Context(), tc.token, slot.Draw)
 			if errors.Is(err, record.ErrRefused) != tc.refuse || err != nil && !tc.refuse {
 				t.Errorf("%s: got %v", tc.reason, err)
 			}
 		})
 	}
 	r.index.DeleteRecord("token-0-150")
-	if err := r.Create(t.Context(), refreshToken(t, "new")); err != nil {
+	if err := r.Create(t.Context(), refreshToken(t, "new"), slot.Draw); err != nil {
 		t.Errorf("when one is gone: %v", err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/tokenwright/tokenwright/test/controlplane"
 	"github.com/tokenwright/tokenwright/tokenserver/observe"
 	"github.com/tokenwright/tokenwright/tokenserver/record"
+	"github.com/tokenwright/tokenwright/tokenserver/slot"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -201,7 +202,7 @@ func accessToken(t *testing.T, clientID string) *v1alpha1.IssuedToken {
 
 func mustCreate(t *testing.T, r replica, token *v1alpha1.IssuedToken) *v1alpha1.IssuedToken {
 	t.Helper()
-	if err := r.Create(t.Context(), token); err != nil {
+	if err := r.Create(t.Context(), token, slot.Draw); err != nil {
 		t.Fatal(err)
 	}
 	return token

@@ -1,4 +1,4 @@
-// Package slot owns the ids of recorded tokens: a place in a status list, and 128 random bits. The place is the name of the
+// Package slot owns the ids of recorded tokens: a place in a status list, and random bits. The place is the name of the
 // record, so that the API server keeps it unique. It does not own records (package record) nor how a status list is written.
 package slot
 
@@ -28,12 +28,16 @@ const (
 type ID struct {
 	// List and Index are the place in the status lists.
 	List, Index int
-	// Random are 128 random bits: whoever had the place before had others.
+	// Random are random bits: whoever had the place before had others. They are 128 in base32, or where the id is a
+	// UUID, 78 in what comes behind the place.
 	Random string
 }
 
 // String is the id as tokens and records have it.
 func (id ID) String() string {
+	if len(id.Random) == uuidRandomLength {
+		return id.uuid()
+	}
 	return strconv.Itoa(id.List) + "-" + strconv.Itoa(id.Index) + "-" + id.Random
 }
 
@@ -42,6 +46,9 @@ func (id ID) Name() string { return prefix + strconv.Itoa(id.List) + "-" + strco
 
 // Parse reads an id that String has written, and no other spelling of it; false for the ids of other tokens.
 func Parse(text string) (ID, bool) {
+	if len(text) == uuidLength && strings.IndexByte(text, '-') == uuidFirstDash {
+		return parseUUID(text)
+	}
 	list, rest, _ := strings.Cut(text, "-")
 	index, random, _ := strings.Cut(rest, "-")
 	l, lok := number(list, MaxLists)
@@ -66,6 +73,15 @@ func Lists(records int) int { return min(max(records, 0)/fill+1, MaxLists) }
 
 // Draw draws an id in one of so many lists.
 func Draw(random io.Reader, lists int) (ID, error) {
+	id, err := drawPlace(random, lists)
+	if err != nil {
+		return ID{}, err
+	}
+	id.Random, err = token.NewID(random)
+	return id, err
+}
+
+func drawPlace(random io.Reader, lists int) (ID, error) {
 	if lists < 1 || lists > MaxLists {
 		return ID{}, fmt.Errorf("draw a place in one of %d status lists: expected 1 to %d", lists, MaxLists)
 	}
@@ -73,11 +89,5 @@ func Draw(random io.Reader, lists int) (ID, error) {
 	if _, err := io.ReadFull(random, bits[:]); err != nil {
 		return ID{}, fmt.Errorf("draw a place in a status list: %w", err)
 	}
-	text, err := token.NewID(random)
-	if err != nil {
-		return ID{}, err
-	}
-	return ID{
-		List: int(binary.BigEndian.Uint64(bits[:8]) % uint64(lists)), Index: int(binary.BigEndian.Uint64(bits[8:]) % Size), Random: text,
-	}, nil
+	return ID{List: int(binary.BigEndian.Uint64(bits[:8]) % uint64(lists)), Index: int(binary.BigEndian.Uint64(bits[8:]) % Size)}, nil
 }

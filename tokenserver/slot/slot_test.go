@@ -92,7 +92,7 @@ func TestAFreePlaceIsFoundSoon(t *testing.T) {
 
 // FuzzParse: what is read is written the same, so that no two ids are one.
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{"", "0-0-" + bits, "99999-131071-" + bits, "1-2-3", "00-0-" + bits, "-1-0-" + bits, bits} {
+	for _, text := range []string{"", "0-0-" + bits, "99999-131071-" + bits, "1-2-3", "00-0-" + bits, "-1-0-" + bits, bits, "00012000-345" + tail} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"github.com/tokenwright/tokenwright/tokenserver/quote"
 )
 
@@ -89,4 +91,13 @@ func NewID(random io.Reader) (string, error) {
 		return "", fmt.Errorf("draw a token id: %w", err)
 	}
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(bits[:])), nil
+}
+
+// NewUUID draws a token id that is a UUID of 122 random bits (RFC 9562, section 5.4), for clients that take nothing else.
+func NewUUID(random io.Reader) (string, error) {
+	id, err := uuid.NewRandomFromReader(random)
+	if err != nil {
+		return "", fmt.Errorf("draw a token id: %w", err)
+	}
+	return id.String(), nil
 }

@@ -15,8 +15,9 @@ import (
 type IssuedTokenSpecApplyConfiguration struct {
 	// type is RefreshToken or AccessToken.
 	Type *apiv1alpha1.IssuedTokenType `json:"type,omitempty"`
-	// id is the token's id (jti, RFC 7519): the name of this object without "token-", and 128 random bits. A
-	// TokenRevocation names it.
+	// id is the token's id (jti, RFC 7519): the name of this object without "token-", and 128 random bits. Of tokens of the
+	// Provide Ident API it is a UUID that begins with the two numbers of the name, in five and six digits. A TokenRevocation
+	// names it.
 	ID *string `json:"id,omitempty"`
 	// subject is who got the token.
 	Subject *RecordedSubjectApplyConfiguration `json:"subject,omitempty"`
