@@ -43,7 +43,7 @@ func (k *kept[V]) get(ctx context.Context) (V, error) {
 		again = retryWith
 	}
 	failed := err != nil && now.Sub(k.tried) < again
-	renew := k.renewal(k.tries)
+	seen := k.tries
 	k.mu.Unlock()
 	switch {
 	case fresh, usable && failed:
@@ -51,10 +51,10 @@ func (k *kept[V]) get(ctx context.Context) (V, error) {
 	case failed:
 		return value, err
 	case usable && !due:
-		k.flight.begin(ctx, k.timeout, struct{}{}, renew)
+		k.flight.begin(ctx, k.timeout, struct{}{}, k.renewal(seen))
 		return value, nil
 	}
-	renewed, err := k.flight.do(ctx, k.timeout, struct{}{}, renew)
+	renewed, err := k.flight.do(ctx, k.timeout, struct{}{}, k.renewal(seen))
 	if err != nil && usable {
 		return value, nil
 	}
@@ -64,12 +64,12 @@ func (k *kept[V]) get(ctx context.Context) (V, error) {
 // again fetches the value though it is not old, unless that was tried a moment ago.
 func (k *kept[V]) again(ctx context.Context, pause time.Duration) (V, error) {
 	k.mu.Lock()
-	early, renew := k.clock().Sub(k.tried) < pause, k.renewal(k.tries)
+	early, seen := k.clock().Sub(k.tried) < pause, k.tries
 	k.mu.Unlock()
 	if early {
 		return k.get(ctx)
 	}
-	if value, err := k.flight.do(ctx, k.timeout, struct{}{}, renew); err == nil {
+	if value, err := k.flight.do(ctx, k.timeout, struct{}{}, k.renewal(seen)); err == nil {
 		return value, nil
 	}
 	return k.get(ctx)
