@@ -166,7 +166,7 @@ type IssuedTokenStatus struct {
 // +kubebuilder:printcolumn:name="ID",type=string,JSONPath=`.spec.id`,priority=1
 // +kubebuilder:printcolumn:name="Audience",type=string,JSONPath=`.spec.audience`,priority=1
 // +kubebuilder:printcolumn:name="Client",type=string,JSONPath=`.spec.clientID`,priority=1
-// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'token-' + (self.spec.id.matches('^[0-9]{8}-') ? ('x' + self.spec.id.substring(0, 5) + '-y' + self.spec.id.substring(5, 8) + self.spec.id.substring(9, 12)).replace('x0', 'x', 1).replace('x0', 'x', 1).replace('x0', 'x', 1).replace('x0', 'x', 1).replace('x', ”).replace('y0', 'y', 1).replace('y0', 'y', 1).replace('y0', 'y', 1).replace('y0', 'y', 1).replace('y0', 'y', 1).replace('y', ”) : self.spec.id.substring(0, self.spec.id.lastIndexOf('-')))",message="metadata.name must be \"token-\" and the place in spec.id, without its random part"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'token' + (self.spec.id.matches('^[0-9]{8}-') ? ('-' + self.spec.id.substring(0, 5) + '_' + self.spec.id.substring(5, 8) + self.spec.id.substring(9, 12)).replace('-0', '-').replace('-0', '-').replace('-0', '-').replace('-0', '-').replace('_0', '_').replace('_0', '_').replace('_0', '_').replace('_0', '_').replace('_0', '_').replace('_', '-') : '-' + self.spec.id.substring(0, self.spec.id.lastIndexOf('-')))",message="metadata.name must be \"token-\" and the place in spec.id, without its random part"
 type IssuedToken struct {
 	metav1.TypeMeta `json:",inline"`
 
