@@ -169,8 +169,9 @@ func TestWhatIsRefusedIsRecorded(t *testing.T) {
 	const builder = "system:serviceaccount:ci:builder"
 	want := []string{
 		"authzen_evaluations InsufficientScope bob " + api, "uma_permission BadCredentials  ", "uma_requests BadClient  ",
-		"uma_requests NotAllowed bob " + api, "uma_resource InsufficientScope alice " + api, "uma_resource NotAllowed " + builder + " " + api,
-		"uma_resource NotAllowed " + builder + " " + api, "uma_resource_set BadCredentials  ", "uma_resource_set Conflict " + builder + " " + api,
+		"uma_requests NotAllowed bob " + api + " " + w.photos, "uma_resource InsufficientScope alice " + api,
+		"uma_resource NotAllowed " + builder + " " + api + " orders/eu-1", "uma_resource NotAllowed " + builder + " " + api + " orders/eu-1",
+		"uma_resource_set BadCredentials  ", "uma_resource_set Conflict " + builder + " " + api + " Photos",
 	}
 	var got []string
 	waitFor(t, "all refusals are in the audit log", func() bool {
@@ -187,17 +188,21 @@ func TestWhatIsRefusedIsRecorded(t *testing.T) {
 	}
 }
 
-// refusals are those of the log, sorted: endpoint, error, subject and audience.
+// refusals are those of the log, sorted: endpoint, error, subject, audience and what the request names.
 func refusals(t *testing.T, log string) []string {
 	t.Helper()
 	var list []string
 	for line := range strings.Lines(log) {
-		var record struct{ Outcome, Grant, Error, Subject, Audience string }
+		var record struct {
+			Outcome, Grant, Error, Subject, Audience string
+			Requested                                []string
+		}
 		if err := json.Unmarshal([]byte(line), &record); err != nil {
 			t.Fatal(err)
 		}
 		if record.Outcome == "refused" {
-			list = append(list, record.Grant+" "+record.Error+" "+record.Subject+" "+record.Audience)
+			said := []string{record.Grant, record.Error, record.Subject, record.Audience}
+			list = append(list, strings.Join(append(said, record.Requested...), " "))
 		}
 	}
 	slices.Sort(list)

@@ -53,6 +53,8 @@ type Refusal struct {
 	By       caller.Caller
 	TokenID  string
 	Audience string
+	// About is what the request names, as it names it: whatever that is, it is not the caller's. Empty if it names nothing.
+	About string
 }
 
 // Refused records a refusal, unless the log has no room: whoever is refused could fill it.
@@ -61,6 +63,9 @@ func (g *Granter) Refused(request *Request, r *Refusal) {
 		Time: request.Time.UTC(), Outcome: audit.Refused, Error: string(r.Kind), RequestID: request.ID, Grant: r.Endpoint,
 		SubjectTokenID: audit.Claimed(r.TokenID), Subject: r.By.Username, Provider: r.By.Provider, Method: string(r.By.Method),
 		Audience: r.Audience, Requested: []string{}, Granted: []string{},
+	}
+	if r.About != "" {
+		line.Requested = append(line.Requested, audit.Bounded(r.About, maxAbout))
 	}
 	if request.Source.IsValid() {
 		line.SourceIP = request.Source.String()

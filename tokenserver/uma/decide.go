@@ -109,6 +109,7 @@ func (s *Server) askOwner(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 	if err := readJSON(w, r, &q); err != nil {
 		return err
 	}
+	v.named = q.Resource
 	about, requester, scopes, err := q.read(v)
 	if err != nil {
 		return err
@@ -189,7 +190,8 @@ func (s *Server) decide(w http.ResponseWriter, r *http.Request, x *httpx.Exchang
 	case d.Granted == nil:
 		return httpx.BadRequest("granted must be true or false")
 	}
-	found, err := s.find(v, cmp.Or(id, d.ID))
+	v.named = cmp.Or(id, d.ID)
+	found, err := s.find(v, v.named)
 	if err != nil {
 		return err
 	}

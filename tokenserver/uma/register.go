@@ -1,6 +1,7 @@
 package uma
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -54,6 +55,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 	if err := readJSON(w, r, &d); err != nil {
 		return err
 	}
+	p.about = cmp.Or(d.ID, d.Name)
 	if d.Owner == "" {
 		d.Owner = named(p.Caller.Username)
 	}

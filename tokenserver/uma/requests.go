@@ -27,6 +27,8 @@ type visit struct {
 	grant.Approver
 	from    *snapshot.Snapshot
 	request *grant.Request
+	// named is what the request names, for the audit log.
+	named string
 }
 
 // asked is a request about a resource as it is served now.
@@ -56,7 +58,7 @@ func (s *Server) visit(r *http.Request, x *httpx.Exchange, endpoint string) (*vi
 }
 
 func (v *visit) refusal(endpoint string) *grant.Refusal {
-	return &grant.Refusal{Endpoint: endpoint, By: v.Caller, TokenID: v.TokenID, Audience: v.Audience}
+	return &grant.Refusal{Endpoint: endpoint, By: v.Caller, TokenID: v.TokenID, Audience: v.Audience, About: v.named}
 }
 
 // reaches says whether the visitor's token is for the audience.
@@ -87,11 +89,13 @@ func (s *Server) requests(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 	}
 	switch r.Method {
 	case http.MethodPost:
-		return s.refused(v.request, v.refusal(nameRequests), s.askOwner(w, r, x, v))
+		err = s.askOwner(w, r, x, v)
 	case http.MethodPut:
-		return s.refused(v.request, v.refusal(nameRequests), s.decide(w, r, x, v, ""))
+		err = s.decide(w, r, x, v, "")
+	default:
+		return s.listRequests(w, r, v)
 	}
-	return s.listRequests(w, r, v)
+	return s.refused(v.request, v.refusal(nameRequests), err)
 }
 
 // oneRequest has the form of httpx.Endpoint's Handle.
@@ -100,11 +104,12 @@ func (s *Server) oneRequest(w http.ResponseWriter, r *http.Request, x *httpx.Exc
 	if err != nil {
 		return err
 	}
+	v.named = idOf(r)
 	switch r.Method {
 	case http.MethodPut:
-		return s.refused(v.request, v.refusal(nameRequest), s.decide(w, r, x, v, idOf(r)))
+		return s.refused(v.request, v.refusal(nameRequest), s.decide(w, r, x, v, v.named))
 	case http.MethodDelete:
-		return s.refused(v.request, v.refusal(nameRequest), s.withdraw(w, r, x, v, idOf(r)))
+		return s.refused(v.request, v.refusal(nameRequest), s.withdraw(w, r, x, v, v.named))
 	}
 	found, err := s.find(v, idOf(r))
 	if err != nil {

@@ -23,7 +23,8 @@ func (s *Server) resources(w http.ResponseWriter, r *http.Request, x *httpx.Exch
 		return err
 	}
 	if r.Method == http.MethodPost {
-		return s.refused(p.request, p.refusal(nameResources), s.register(w, r, x, p))
+		err := s.register(w, r, x, p)
+		return s.refused(p.request, p.refusal(nameResources), err)
 	}
 	return s.listResources(w, r, p)
 }
@@ -35,6 +36,7 @@ func (s *Server) resource(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 		return err
 	}
 	id := idOf(r)
+	p.about = id
 	switch r.Method {
 	case http.MethodPut:
 		return s.refused(p.request, p.refusal(nameResource), s.update(w, r, x, p, id))
