@@ -114,6 +114,16 @@ apiVersion: tokenwright.dev/v1alpha1
 kind: ProtectedResource
 metadata: {name: e, namespace: team-a}
 spec: {audience: other.example.com, scopes: [view], id: album}
+---
+apiVersion: tokenwright.dev/v1alpha1
+kind: ProtectedResource
+metadata: {name: f, namespace: team-a}
+spec: {audience: photos.example.com, scopes: [view], id: exported, displayName: Exported}
+---
+apiVersion: tokenwright.dev/v1alpha1
+kind: ProtectedResource
+metadata: {name: g, namespace: team-a}
+spec: {audience: photos.example.com, scopes: [view], id: exported, displayName: Exported}
 `, "keys.yaml": `apiVersion: tokenwright.dev/v1alpha1
 kind: SigningKey
 metadata: {name: photos, namespace: tokenwright-system}
@@ -127,12 +137,13 @@ apiVersion: v1
 kind: Namespace
 metadata: {name: team-b, labels: {photos: "yes"}}
 `}, []string{"lint", "DIR"},
-			output{0, "0 policies in 2 files (8 other objects; 0 documents of other kinds passed over): 0 problems\n",
+			output{0, "0 policies in 2 files (10 other objects; 0 documents of other kinds passed over): 0 problems\n",
 				`warning: DIR/a.yaml:17: ProtectedResource team-a/b: spec.id: "album" is the id of an older resource of audience "photos.example.com", or the name of one of another namespace: choose another
 warning: DIR/a.yaml:25: ProtectedResource team-b/c: spec.displayName: clients find the resource by its id only: "Album" is the id or name of an older resource of another namespace at audience "photos.example.com", or what one would be called there without an id
 warning: DIR/a.yaml:28: ProtectedResource team-b/c: spec.uris[1]: "/albums/7" is a uri of an older resource of audience "photos.example.com", or within one of another namespace: this one is served without it
 warning: DIR/a.yaml:34: ProtectedResource team-c/d: spec.audience: SigningKey "photos" does not admit the namespace "team-c" (spec.namespaces)
 warning: DIR/a.yaml:43: ProtectedResource team-a/e: spec.audience: no SigningKey holds the audience "other.example.com"; there are: "photos.example.com"
+warning: DIR/a.yaml:53: ProtectedResource team-a/g: spec.id: "exported" is the id of an older resource of audience "photos.example.com", or the name of one of another namespace: choose another
 warning: there was no policy to look at
 `},
 		},

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/fixture"
+	"github.com/tokenwright/tokenwright/tokenserver/provider"
 	"github.com/tokenwright/tokenwright/tokenserver/snapshot"
 )
 
@@ -119,5 +120,38 @@ func TestProvidesClientReadsTheAnswers(t *testing.T) {
 			w.json(t, http.MethodPost, "/api/v1/tokens", *login.Token.RefreshToken, `{"grant_type":"refresh_token"}`).
 				is(t, "it was deleted", 401, message("the refresh token was not accepted"))
 		})
+	}
+}
+
+// TestABareUUIDIsNotTheUserOfIt has two users whose ids are the same for clients: one that is called by the UUID, and user:<uuid>.
+func TestABareUUIDIsNotTheUserOfIt(t *testing.T) {
+	w := startIdent(t, v1alpha1.EdDSA, func(_ *Options, _ *Parts, input *snapshot.Input) {
+		input.Policies = fixture.Policies(t,
+			fixture.Cluster("admin", users("admin"), oauthRule(provide, "list"), nil),
+			fixture.Cluster("long", users(provideUUID, provideUser), typed("order", "none", "none"), func(spec *v1alpha1.ClusterAccessPolicySpec) {
+				spec.OfflineAccess = &v1alpha1.OfflineAccess{MaxLifetime: "720h"}
+			}))
+		people := fixture.Htpasswd(t, map[string]string{provideUUID: "hunter2"})
+		people.Name, people.UID, people.Prefix = "people", "people", "user:"
+		input.Providers = []*provider.Provider{fixture.Htpasswd(t, map[string]string{provideUUID: "secret", "admin": "adm"}), people}
+	})
+	count := func(bearer, query string) int {
+		return len(clientReads[[]clientToken](t, w.json(t, http.MethodGet, "/api/v1/tokens"+query, bearer, ""), 200))
+	}
+	bare := w.bearer(t, provideUUID, "secret")
+	victim := clientReads[clientLogin](t, w.json(t, http.MethodPost, "/api/v1/authenticate", "",
+		`{"email":"`+provideUser+`","password":"hunter2","scope":"offline_access"}`), 201)
+	id := clientReads[[]clientToken](t, w.json(t, http.MethodGet, "/api/v1/tokens", *victim.Token.AccessToken, ""), 200)[0].ID.String()
+	for _, query := range []string{"", "?user_id=" + provideUUID} {
+		if n := count(bare, query); n != 0 {
+			t.Errorf("%q: it sees %d tokens of the other", query, n)
+		}
+	}
+	w.json(t, http.MethodGet, "/api/v1/tokens?user_id="+provideUser, bare, "").is(t, "that is somebody else", 403, message("forbidden"))
+	w.json(t, http.MethodDelete, "/api/v1/tokens/"+id, bare, "").is(t, "as above", 404, message("token not found"))
+	w.json(t, http.MethodPost, "/api/v1/authenticate", "", `{"email":"`+provideUUID+`","password":"secret","scope":"offline_access"}`)
+	admin := w.bearer(t, "admin", "adm")
+	if n := count(admin, "?user_id="+provideUUID); n != 2 {
+		t.Errorf("who may list sees %d tokens of the two, want 2", n)
 	}
 }

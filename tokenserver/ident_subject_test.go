@@ -102,3 +102,16 @@ func TestSubjectsWithAPasswordAreThoseOfProvide(t *testing.T) {
 	w.json(t, http.MethodPost, "/api/v1/authenticate", "", `{"username":"`+provideUUID+`","password":"secret"}`).
 		is(t, "the name without the prefix is nobody's", 401, message("the credentials were not accepted"))
 }
+
+// TestOnlyUUIDsAreIDsInNames: user:bob is not who is called bob.
+func TestOnlyUUIDsAreIDsInNames(t *testing.T) {
+	w := startIdent(t, v1alpha1.RS256, func(_ *Options, _ *Parts, input *snapshot.Input) {
+		p := fixture.Htpasswd(t, map[string]string{"bob": "secret"})
+		p.Prefix = "user:"
+		input.Providers, input.Prefixes = []*provider.Provider{p}, []string{p.Prefix}
+		input.Policies = fixture.Policies(t, fixture.Cluster("bob", users("user:bob"), typed("order", "eu/**", "read"), prvd(`{"permissions":1}`)))
+	})
+	bearer := w.bearer(t, "user:bob", "secret")
+	w.json(t, http.MethodPost, "/api/v1/tokens", bearer, `{"user_id":"bob"}`).is(t, "policies say no such thing", 403, message("forbidden"))
+	w.json(t, http.MethodGet, "/api/v1/tokens?user_id=bob", bearer, "").is(t, "that is somebody else", 403, message("forbidden"))
+}

@@ -156,6 +156,8 @@ func (g *guarded) gone(t *testing.T, pat, id string) {
 // but no token.
 func TestWhatIsRefusedIsRecorded(t *testing.T) {
 	w := startKeycloak(t)
+	rs := w.umaWorld.form(t, "/token", "rs", "rs-secret",
+		values("grant_type", "client_credentials", "audience", api, "scope", "uma_protection")).text(t, "access_token")
 	w.json(t, http.MethodGet, pathResources, "", "")
 	w.json(t, http.MethodPost, pathPermission, "nonsense", `[]`)
 	w.json(t, http.MethodGet, pathResources+"/x", w.alice, "")
@@ -165,12 +167,14 @@ func TestWhatIsRefusedIsRecorded(t *testing.T) {
 	w.json(t, http.MethodDelete, pathResources+"/orders/eu-1", w.pat, "")
 	w.json(t, http.MethodPost, pathRequests, w.bob, `{"resource":"`+w.photos+`","requester":"bob","granted":true}`)
 	w.json(t, http.MethodGet, pathRequests, "", "")
+	w.json(t, http.MethodPost, pathResources, w.pat, `{"_id":"`+w.bob+`","name":"x","resource_scopes":["view"],"owner":"alice"}`)
+	w.json(t, http.MethodDelete, pathResources+"/twr_0-1-abcdefghijklmnopqrstuvwxyz.c2VjcmV0.dGFpbA", rs, "")
 	w.json(t, http.MethodPost, pathResources, w.pat, `{}`) // it is malformed, and refuses nobody anything
 	const builder = "system:serviceaccount:ci:builder"
 	want := []string{
 		"authzen_evaluations InsufficientScope bob " + api, "uma_permission BadCredentials  ", "uma_requests BadClient  ",
 		"uma_requests NotAllowed bob " + api + " " + w.photos, "uma_resource InsufficientScope alice " + api,
-		"uma_resource NotAllowed " + builder + " " + api + " orders/eu-1", "uma_resource NotAllowed " + builder + " " + api + " orders/eu-1",
+		"uma_resource NotAllowed rs " + api, "uma_resource NotAllowed " + builder + " " + api + " orders/eu-1", "uma_resource NotAllowed " + builder + " " + api + " orders/eu-1",
 		"uma_resource_set BadCredentials  ", "uma_resource_set Conflict " + builder + " " + api + " Photos",
 	}
 	var got []string
@@ -181,7 +185,7 @@ func TestWhatIsRefusedIsRecorded(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	for _, bearer := range []string{w.pat, w.alice, w.bob} {
+	for _, bearer := range []string{w.pat, w.alice, w.bob, "x.c2VjcmV0"} {
 		if strings.Contains(readFile(t, w.auditFile), strings.Split(bearer, ".")[1]) {
 			t.Error("a token is in the audit log")
 		}

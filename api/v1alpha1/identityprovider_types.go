@@ -32,10 +32,10 @@ type HtpasswdProvider struct {
 	GroupsKey string `json:"groupsKey,omitempty"`
 
 	// prefix is put before the names of users and groups, such as corp-. It has no colon, because HTTP Basic ends a user
-	// name at the first.
+	// name at the first; but for user:, which users of the Provide Ident API have, who log in without HTTP Basic.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="!self.contains(':')",message="prefix must not contain a colon: HTTP Basic ends a user name at the first"
+	// +kubebuilder:validation:XValidation:rule="self == 'user:' || !self.contains(':')",message="prefix must not contain a colon, unless it is user: for the Provide Ident API: HTTP Basic ends a user name at the first"
 	Prefix string `json:"prefix,omitempty"`
 }
 

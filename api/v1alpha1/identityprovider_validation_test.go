@@ -31,6 +31,8 @@ func identityProviderCases() map[string]ruleCase {
 		"a prefix of 64 characters is accepted":          {spec: htpasswd(m{"prefix": long[:64]})},
 		"a prefix that ends in a dash is accepted":       {spec: htpasswd(m{"prefix": "corp-"})},
 		"a prefix with a colon is refused":               {spec: htpasswd(m{"prefix": "corp:"}), want: "prefix must not contain a colon"},
+		"the prefix of Provide's users is accepted":      {spec: htpasswd(m{"prefix": "user:"})},
+		"a prefix that begins like that is refused":      {spec: htpasswd(m{"prefix": "user:x"}), want: "prefix must not contain a colon"},
 		"a prefix of 65 characters is refused":           {spec: htpasswd(m{"prefix": long[:65]}), want: "spec.htpasswd.prefix: Too long"},
 		"the prefix of Kubernetes' own names is refused": {spec: htpasswd(m{"prefix": "system:"}), want: "prefix must not contain a colon"},
 		"a prefix beyond Kubernetes' own is refused":     {spec: htpasswd(m{"prefix": "system:serviceaccount:"}), want: "prefix must not contain a colon"},

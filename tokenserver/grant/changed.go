@@ -3,6 +3,8 @@ package grant
 import (
 	"github.com/tokenwright/tokenwright/tokenserver/audit"
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
+	"github.com/tokenwright/tokenwright/tokenserver/identity"
+	"github.com/tokenwright/tokenwright/tokenserver/opaque"
 	"github.com/tokenwright/tokenwright/tokenserver/scope"
 )
 
@@ -53,8 +55,13 @@ type Refusal struct {
 	By       caller.Caller
 	TokenID  string
 	Audience string
-	// About is what the request names, as it names it: whatever that is, it is not the caller's. Empty if it names nothing.
+	// About is the id or name in the request; nothing is recorded of one that is a token. Empty if it names nothing.
 	About string
+}
+
+// isID says whether a text can be an id or a name, and no token that a client mistook for one.
+func isID(text string) bool {
+	return text != "" && len(text) <= maxAbout && !identity.IsToken(text) && !opaque.IsRefresh(text)
 }
 
 // Refused records a refusal, unless the log has no room: whoever is refused could fill it.
@@ -64,7 +71,7 @@ func (g *Granter) Refused(request *Request, r *Refusal) {
 		SubjectTokenID: audit.Claimed(r.TokenID), Subject: r.By.Username, Provider: r.By.Provider, Method: string(r.By.Method),
 		Audience: r.Audience, Requested: []string{}, Granted: []string{},
 	}
-	if r.About != "" {
+	if isID(r.About) {
 		line.Requested = append(line.Requested, audit.Bounded(r.About, maxAbout))
 	}
 	if request.Source.IsValid() {

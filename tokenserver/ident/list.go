@@ -81,22 +81,20 @@ func (s *Server) visible(x *httpx.Exchange, from *snapshot.Snapshot, who *grant.
 	if len(query["user_id"]) > 1 {
 		return nil, httpx.BadRequest("user_id must not be given more than once")
 	}
-	username := who.Caller.Username
-	if asked := query.Get("user_id"); asked != "" && !s.isCaller(x, from, who, asked) {
-		if !s.may(x, from, who, s.Audience, actionList) {
-			return nil, forbidden()
-		}
-		username = asked
-	}
-	if s.Granter.Records == nil {
+	asked := query.Get("user_id")
+	own := asked == "" || s.isCaller(x, from, who, asked)
+	switch {
+	case !own && !s.may(x, from, who, s.Audience, actionList):
+		return nil, forbidden()
+	case s.Granter.Records == nil:
 		return nil, nil
+	case own:
+		return s.Granter.Records.List(who.Caller.Username, x.Start), nil
 	}
-	records := s.Granter.Records.List(username, x.Start)
-	if len(records) == 0 && isUUID(username) {
-		records = s.Granter.Records.List(issue.SubjectUser+username, x.Start)
-	}
-	if username == who.Caller.Username {
-		return records, nil
+	records := s.Granter.Records.List(asked, x.Start)
+	if issue.IsUUID(asked) {
+		records = append(records, s.Granter.Records.List(issue.SubjectUser+asked, x.Start)...)
+		slices.SortStableFunc(records, func(a, b *v1alpha1.IssuedToken) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
 	}
 	allowed := map[string]bool{}
 	return slices.DeleteFunc(records, func(t *v1alpha1.IssuedToken) bool {

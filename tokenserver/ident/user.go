@@ -3,10 +3,7 @@ package ident
 import (
 	"cmp"
 	"encoding/json"
-	"strings"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/tokenwright/tokenwright/tokenserver/issue"
 )
@@ -42,17 +39,7 @@ func newUser(username, email string, says prvd) user {
 }
 
 // userID is the user as Provide's clients know it: the UUID of user:<uuid>, which is all that they take for an id, or the name.
-func userID(username string) string {
-	if id, ok := strings.CutPrefix(username, issue.SubjectUser); ok && isUUID(id) {
-		return id
-	}
-	return username
-}
-
-func isUUID(text string) bool {
-	id, err := uuid.Parse(text)
-	return err == nil && id.String() == text
-}
+func userID(username string) string { return cmp.Or(issue.UserID(username), username) }
 
 // prvd is the claim by which Provide's services know what a caller is.
 type prvd struct {

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/tokenwright/tokenwright/tokenserver/caller"
 	"github.com/tokenwright/tokenwright/tokenserver/policy"
@@ -30,12 +33,26 @@ type Ids struct {
 // SubjectUser is what Provide's subjects begin with that are users: user:<uuid>.
 const SubjectUser = "user:"
 
+// UserID is the UUID of a user name of the form user:<uuid>; nothing of another.
+func UserID(username string) string {
+	if id, ok := strings.CutPrefix(username, SubjectUser); ok && IsUUID(id) {
+		return id
+	}
+	return ""
+}
+
+// IsUUID says whether a text is a UUID as this program writes them.
+func IsUUID(text string) bool {
+	id, err := uuid.Parse(text)
+	return err == nil && id.String() == text
+}
+
 // CheckIds returns ErrNotTheirs unless the claim prvd, which policies give, says all that the request's ids do. Nobody becomes an
 // application by naming it.
 func (i *Issuer) CheckIds(request *Request) error {
 	ids := request.Ids
-	if SubjectUser+ids.User == request.Caller.Username {
-		ids.User = "" // the name says so
+	if ids.User != "" && ids.User == UserID(request.Caller.Username) {
+		ids.User = ""
 	}
 	if ids == (Ids{}) {
 		return nil

@@ -32,7 +32,7 @@ func (w *World) Faults(o Objects) []Finding {
 }
 
 // Warnings are what is not wrong and hardly meant: a policy that can never match any more, a name that can match nothing,
-// two policies that may give one caller different values for a claim, two resources that want the same id or uri, and, if there are
+// two policies that may give one caller different values for a claim, two resources that want the same id, name or uri, and, if there are
 // SigningKeys, an audience that none of them holds or that does not admit the object's namespace.
 func (w *World) Warnings(o Objects, now time.Time) []Finding {
 	var warnings []Finding

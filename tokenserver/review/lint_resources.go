@@ -19,7 +19,7 @@ import (
 func (w *World) resourceWarnings(o Objects) []Finding {
 	var warnings []Finding
 	objects, of := map[*resource.Resource]*v1alpha1.ProtectedResource{}, map[string][]*resource.Resource{}
-	created := time.Unix(0, 0) // all together: files do not say when
+	created := time.Unix(0, 0) // all together: the reader drops when, as the API server would
 	for _, object := range o.ProtectedResources {
 		r, _ := resource.Compile(object)
 		if r == nil {
@@ -39,7 +39,7 @@ func (w *World) resourceWarnings(o Objects) []Finding {
 			for _, p := range catalog.Taken(r) {
 				warnings = append(warnings, ofResource(objects[r], p.Path, p.Message))
 			}
-			if nameless := catalog.Nameless(r); nameless != "" {
+			if nameless := catalog.Nameless(r); nameless != "" && catalog.ByID(audience, r.ID) == r {
 				warnings = append(warnings, ofResource(objects[r], "spec.displayName", "clients find the resource by its id only: "+nameless))
 			}
 		}

@@ -14,7 +14,7 @@ type HtpasswdProviderApplyConfiguration struct {
 	// groupsKey is the key of the same Secret that holds the groups: one "group: user user" a line.
 	GroupsKey *string `json:"groupsKey,omitempty"`
 	// prefix is put before the names of users and groups, such as corp-. It has no colon, because HTTP Basic ends a user
-	// name at the first.
+	// name at the first; but for user:, which users of the Provide Ident API have, who log in without HTTP Basic.
 	Prefix *string `json:"prefix,omitempty"`
 }
 
