@@ -3,7 +3,6 @@ package chart
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/tokenwright/tokenwright/api/v1alpha1"
 	"github.com/tokenwright/tokenwright/test/controlplane"
+	"github.com/tokenwright/tokenwright/test/stage"
 )
 
 // A rule over a metric that nobody exports never fires, and looks as if all were well. So the processes run, and are asked
@@ -150,18 +150,12 @@ func get(url string) (string, error) {
 // freeAddresses are addresses that nobody listened on a moment ago.
 func freeAddresses(t *testing.T, n int) []string {
 	t.Helper()
-	var addresses []string
-	var listeners []net.Listener // open until all are found, so that no address is found twice
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
+	addresses := make([]string, n)
+	for i := range addresses {
+		var err error
+		if addresses[i], err = stage.FreeAddress(); err != nil {
 			t.Fatal(err)
 		}
-		listeners = append(listeners, listener)
-		addresses = append(addresses, listener.Addr().String())
-	}
-	for _, listener := range listeners {
-		_ = listener.Close()
 	}
 	return addresses
 }
