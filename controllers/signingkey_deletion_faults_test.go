@@ -143,7 +143,7 @@ func TestFailedDeletionsAreTriedAgainUntilTheBound(t *testing.T) {
 				t.Fatalf("it would not be tried again soon: %v", err)
 			}
 			refresh(t, key)
-			if said := message(key); !strings.Contains(said, "could not be deleted") || strings.Contains(said, "4711") {
+			if said := message(key); !strings.Contains(said, "could not be deleted") || strings.Contains(said, "attempt 4711") {
 				t.Errorf("the status says %q", said)
 			}
 			if warning := b.warning("LeftBehind"); warning != "" {
