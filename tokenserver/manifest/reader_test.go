@@ -175,18 +175,18 @@ func relink(t *testing.T, folder, name string) {
 
 // TestManyDocumentsKeepTheirOrder has more of them than are understood at a time.
 func TestManyDocumentsKeepTheirOrder(t *testing.T) {
-	const count = 1500
+	const count = 3000
 	var text strings.Builder
 	for i := range count {
 		fmt.Fprintf(&text, "apiVersion: tokenwright.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: p%d, namespace: a}\n"+
 			"spec:\n  subjects: [{kind: User, name: alice}]\n  rules: [{type: repository, names: [a/**], actions: [pull]}]\n---\n", i)
-		if i%500 == 499 {
+		if i%1000 == 999 {
 			fmt.Fprintf(&text, "apiVersion: tokenwright.dev/v1alpha1\nkind: AccessPolicy\nmetadata: {name: p%d, namespace: a}\nspec: {}\n---\n", i-1)
 		}
 	}
 	folder := t.TempDir()
 	write(t, folder, "a.yaml", text.String())
-	for range 2 {
+	for range 3 {
 		set, problems, err := manifest.Read(manifest.Options{}, folder)
 		if err != nil || len(set.AccessPolicies) != count {
 			t.Fatal(err, len(set.AccessPolicies))
