@@ -14,8 +14,8 @@ type session struct {
 	grant.Session
 	from    *snapshot.Snapshot
 	request *grant.Request
-	// about is what the request names, for the audit log.
-	about string
+	// named is what the request names, for the audit log.
+	named string
 }
 
 // audience is the resource server. It is the PAT's, and never what the request says.
@@ -43,7 +43,7 @@ func (s *Server) pat(r *http.Request, x *httpx.Exchange, endpoint string) (*sess
 }
 
 func (s *session) refusal(endpoint string) *grant.Refusal {
-	return &grant.Refusal{Endpoint: endpoint, By: s.Caller, TokenID: s.Held.ID, Audience: s.audience(), About: s.about}
+	return &grant.Refusal{Endpoint: endpoint, By: s.Caller, TokenID: s.Held.ID, Audience: s.audience(), About: s.named}
 }
 
 // refused records an error that says that the caller may not, or that it contradicts what is stored, and returns the error. Others

@@ -55,7 +55,7 @@ func (s *Server) register(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 	if err := readJSON(w, r, &d); err != nil {
 		return err
 	}
-	p.about = cmp.Or(d.ID, d.Name)
+	p.named = cmp.Or(d.ID, d.Name)
 	if d.Owner == "" {
 		d.Owner = named(p.Caller.Username)
 	}

@@ -36,7 +36,7 @@ func (s *Server) resource(w http.ResponseWriter, r *http.Request, x *httpx.Excha
 		return err
 	}
 	id := idOf(r)
-	p.about = id
+	p.named = id
 	switch r.Method {
 	case http.MethodPut:
 		return s.refused(p.request, p.refusal(nameResource), s.update(w, r, x, p, id))
